@@ -1,0 +1,134 @@
+"""A pod of two apps from images that are imported, started the first time and after one change, against kube play.
+
+One app has a Debian root, the other a busybox. The first time: ours has the images' archives and no tree of them;
+podman has its images unpacked already, as it keeps them. After a change: one environment variable of one app is
+another, and the same file is applied again; to a pod whose apps have ended, with `doit run` and with `kube play
+--replace`, and to a running one, with `doit stop` and `doit run` and with `kube play --replace`. podman's slow runs are
+its own affair, so its best run counts. The second app's first instruction (a byte written to a fifo on a
+volume) ends the clock. No network on either side.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.findings import Finding, Line, Sample
+from benchmarks.peers import Podman, kube
+from benchmarks.sampling import FIRST_INSTRUCTION, STAYING, NotHere, Signal, in_turn, settle
+from benchmarks.workshop import Project, Workshop, signalling, spec
+
+_PAUSE = ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit", "/usr/local/libexec/podman/catatonit")
+
+
+def measure(workshop: Workshop) -> Finding:
+    """See above."""
+    if not any(Path(place).exists() for place in _PAUSE):
+        raise NotHere("podman's pods need catatonit, which is not installed")
+    signal = workshop.signal()
+    ours = _Ours(workshop, signal)
+    theirs = _Theirs(workshop, signal)
+    try:
+        series = in_turn(workshop.rounds, {"first doit run": ours.first, "kube play": theirs.first}, warm=True)
+        again = {"doit run": ours.again, "kube play --replace": theirs.again}
+        series |= in_turn(workshop.rounds, again, warm=True)
+        running = {"doit stop, doit run": ours.replaced, "kube play --replace, running": theirs.replaced}
+        series |= in_turn(min(workshop.rounds, 5), running)
+    finally:
+        theirs.podman.close()
+    lines = [
+        Line("first prepare and run", "first doit run", "first", "kube play", factor=0.5),
+        Line("applied again after a change", "doit run", "first", "kube play --replace", factor=0.2, against="low"),
+        Line("applied again after a change", "doit run", "first", "kube play --replace"),
+        Line("running, applied again", "doit stop, doit run", "first", "kube play --replace, running", against="low"),
+        Line("running, applied again", "doit stop, doit run", "first", "kube play --replace, running"),
+    ]
+    return Finding("pod2", __doc__ or "", series, lines)
+
+
+class _Ours:
+    """The pod with podwright. Each method is a sample."""
+
+    def __init__(self, workshop: Workshop, signal: Signal) -> None:
+        self._workshop, self._signal = workshop, signal
+        self._project: Project = workshop.project("pod2")
+        self._numbers = itertools.count()
+        # What is kept from run to run has its UUID here.
+        self._documents = {name: self._spec(name, FIRST_INSTRUCTION) for name in ("import", "again")}
+        self._documents["stays"] = self._spec("stays", STAYING)
+        self._run("import")
+
+    def first(self) -> Sample:
+        self._workshop.aside(self._project.store().trees)
+        name = f"first-{next(self._numbers)}"
+        self._documents[name] = self._spec(name, FIRST_INSTRUCTION)
+        return self._run(name)
+
+    def again(self) -> Sample:
+        return self._run("again")
+
+    def replaced(self) -> Sample:
+        start = self._changed("stays")
+        self._project.bench.begin(start, self._signal, apps=2)
+        stop = shlex.join(self._project.doit("stop", "pod=stays"))
+        command = ["sh", "-c", f"{stop} && exec {shlex.join(self._changed('stays'))}"]
+        return self._project.bench.run(command, self._signal, apps=2, stop=True)
+
+    def _run(self, name: str) -> Sample:
+        return self._project.bench.run(self._changed(name), self._signal, apps=2)
+
+    def _changed(self, name: str) -> list[str]:
+        """Write the spec with one value changed; the command that applies it."""
+        document = self._documents[name]
+        document["spec"]["containers"][1]["env"] = [{"name": "CHANGE", "value": str(next(self._numbers))}]
+        self._project.write(document)
+        return self._project.doit("run", f"pod={name}")
+
+    def _spec(self, name: str, command: Sequence[str]) -> dict[str, Any]:
+        images = {"one": self._workshop.minbase, "two": self._workshop.small}
+        return spec(name, [signalling(app, image, command) for app, image in images.items()], self._signal)
+
+
+class _Theirs:
+    """The pod with podman. Each method is a sample."""
+
+    def __init__(self, workshop: Workshop, signal: Signal) -> None:
+        self._signal, self._file = signal, workshop.fresh("pod.yaml")
+        self.podman = Podman(workshop)
+        self.podman.bring(workshop.minbase_oci, "minbase")
+        self.podman.bring_tar(_root_archive(workshop), "small")
+        self._numbers = itertools.count()
+
+    def first(self) -> Sample:
+        name = f"first-{next(self._numbers)}"
+        sample = self._play(name, FIRST_INSTRUCTION)
+        self.podman.say("pod", "rm", "--force", "--time", "0", name)
+        settle()
+        return sample
+
+    def again(self) -> Sample:
+        return self._play("again", FIRST_INSTRUCTION, "--replace")
+
+    def replaced(self) -> Sample:
+        return self._play("stays", STAYING, "--replace")
+
+    def _play(self, name: str, command: Sequence[str], *words: str) -> Sample:
+        apps = {"one": "localhost/minbase", "two": "localhost/small"}
+        self._file.write_text(json.dumps(kube(name, apps, self._signal, command, str(next(self._numbers)))))
+        told = self.podman.command("kube", "play", "--network=none", *words, str(self._file))
+        return self.podman.sample(told, self._signal, apps=2, leaves_running=True)
+
+
+def _root_archive(workshop: Workshop) -> Path:
+    """The busybox root as the plain tar archive that podman imports."""
+    from benchmarks import archives
+    from stages.images import build
+
+    path = workshop.fresh("small.tar")
+    with open(path, "wb") as out:
+        build.write_tar(out, archives.busybox())
+    return path

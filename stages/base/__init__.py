@@ -1,0 +1,1 @@
+"""What everything may use: errors, digests, files on disk, paths."""

@@ -1,0 +1,1 @@
+"""The doit commands of our own."""

@@ -1,0 +1,182 @@
+"""What our commands share: how their words are read, where they work, how they fail, how they print."""
+
+from __future__ import annotations
+
+import getopt
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from doit import get_var
+from doit.cmd_base import Command, DodoTaskLoader
+from doit.cmdparse import CmdOption, CmdParseError
+
+from stages.base.errors import PodError, PodwrightError, SpecError, refused
+from stages.base.paths import DataDir
+from stages.graph import session
+from stages.pod import find
+from stages.pod.find import Found
+
+FORMAT = {"name": "format", "long": "format", "default": "text", "choices": (("text", ""), ("json", "")), "type": str}
+FORMAT_OPTION = {**FORMAT, "help": "text for people, json for programs"}
+OVERWRITE = {"name": "overwrite", "long": "overwrite", "default": False, "type": bool, "help": "replace the file"}
+INTERRUPTED = 130
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DODO = "dodo.py"
+Item = TypeVar("Item")
+
+
+class PodCommand(Command):  # type: ignore[misc]
+    """A command that reads what is on disk and needs no tasks. Subclasses say what it does in `do`.
+
+    It takes doit's options for the project (-f, -k), and options after words too.
+    """
+
+    dodo: Path | None = None
+    # Whether what follows `--` is a command line for somebody else; else these are words like the others.
+    carries_command = False
+
+    @property
+    def project(self) -> Path | None:
+        """The folder of dodo.py, in which pods/ is; None outside of any project."""
+        return self.dodo.parent if self.dodo else None
+
+    def get_options(self) -> list[Any]:
+        """doit's options of the project, and our own."""
+        return [CmdOption(one) for one in (*DodoTaskLoader.cmd_options, *self.cmd_options)]
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """As doit's, which stops at the first word."""
+        cut = in_args.index("--") if "--" in in_args else len(in_args)
+        parser = self.cmdparser
+        try:
+            found, words = getopt.gnu_getopt(in_args[:cut], parser.get_short(), parser.get_long())
+        except getopt.GetoptError as error:
+            hint = "a command comes after `--`" if self.carries_command else f"see `doit help {self.name}`"
+            raise CmdParseError(f"{error}; {hint}") from error
+        options = [part for name, value in found for part in ((name, value) if value else (name,))]
+        rest = [] if self.carries_command else in_args[cut + 1 :]
+        return int(super().parse_execute([*options, "--", *words, *rest]))
+
+    def execute(self, opt_values: Any, pos_args: list[str]) -> int:
+        """Exit code; a person's mistake is a sentence on stderr."""
+        return guarded(lambda: self._in_project(opt_values, pos_args))
+
+    def do(self, options: Any, words: list[str]) -> int:
+        raise AssertionError("every command says what it does")
+
+    def chosen(self, words: Sequence[str]) -> Found:
+        """The one pod of `pod=`, or of the command's only word."""
+        asked = pods_asked(words)
+        if len(asked) > 1:
+            raise PodError(f"one pod at a time, not {', '.join(asked)}", reason="too-many")
+        return find.one(data(), self.project, "".join(asked))
+
+    def each(self, words: Sequence[str], work: Callable[[Found], None]) -> int:
+        """Do something to every pod that is named; a failure is told and the next one follows. Exit code."""
+        return each(pods_asked(words) or [""], lambda word: work(find.one(data(), self.project, word)))
+
+    def _in_project(self, options: Any, words: list[str]) -> int:
+        session.check_words()
+        self.dodo = dodo(options)
+        return self.do(options, words)
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Run `work` for its exit code, with errors as sentences, as doit shows its own."""
+    try:
+        code = work()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read us has enough; python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except (PodwrightError, OSError) as error:
+        return _told(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def each(items: Iterable[Item], work: Callable[[Item], None]) -> int:
+    """Do `work` for every item, whatever becomes of the others. Exit code: 1 if any failed."""
+    failed = False
+    for item in items:
+        try:
+            work(item)
+        except BrokenPipeError:
+            raise
+        except (PodwrightError, OSError) as error:
+            _told(error)
+            failed = True
+    return 1 if failed else 0
+
+
+def _told(error: PodwrightError | OSError) -> int:
+    """Say what went wrong; the exit code."""
+    worded = error if isinstance(error, PodwrightError) else refused(error)
+    print(f"ERROR: {worded.text()}", file=sys.stderr)
+    return worded.exit_code
+
+
+def dodo(options: Any) -> Path | None:
+    """The dodo.py that -f names, else the one at or above the working directory; None without any.
+
+    Unlike for doit's own commands it may lie above without -k. Raises SpecError when -f names none.
+    """
+    named = options.get("dodoFile") or _DODO
+    path = Path(named).absolute()
+    if path.is_file():
+        return path
+    if named != _DODO:
+        raise SpecError(f"no file {named}", hint="-f names the dodo.py of a project", reason="no-project")
+    for folder in Path.cwd().parents:
+        if (folder / _DODO).is_file() and (folder / "pods").is_dir():
+            return folder / _DODO
+    return None
+
+
+def data() -> DataDir:
+    """This user's data directory."""
+    return session.data_dir()
+
+
+def pods_asked(words: Sequence[str]) -> list[str]:
+    """What `pod=` and the words name."""
+    given = get_var("pod")
+    return [*([given] if given is not None else []), *words]
+
+
+def show(rows: Sequence[Sequence[str]], legend: Sequence[str] = ()) -> None:
+    """Print aligned columns. What a name may hide from people (control characters) becomes a question mark."""
+    table = [list(legend), *map(list, rows)] if legend else [list(row) for row in rows]
+    table = [["".join(one if one.isprintable() else "?" for one in cell) for cell in row] for row in table]
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))] if table else []
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def show_json(value: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(value, indent=2))
+
+
+def size_text(size: int) -> str:
+    """A number of bytes for people, in powers of 1000."""
+    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    while amount >= 1000 and len(units) > 1:
+        amount /= 1000
+        del units[0]
+    return f"{size} B" if units[0] == "B" else f"{amount:.1f} {units[0]}"
+
+
+def seconds(text: str) -> int:
+    """A duration that people write: 90s, 30m, 24h, 7d. Raises PodwrightError."""
+    found = re.fullmatch(r"(\d{1,9})([smhd]?)", text)
+    if found is None:
+        raise PodwrightError(f"{text!r} is not a time", hint="write 90s, 30m, 24h or 7d", reason="bad-time")
+    return int(found[1]) * _UNITS[found[2] or "s"]

@@ -1,0 +1,94 @@
+"""`podwright`: doit's commands and words; a `run` that has nothing to prepare starts the pod without loading doit.
+
+A start that was made before is made again from what was remembered of it; else the same steps are asked for the same
+verdicts, so all ways always agree; in every other case it becomes doit.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from stages.base import streams
+from stages.pod import again
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from stages.images.lockfile import Hold
+
+
+def main() -> int:
+    """The console script. Does not return where the pod starts."""
+    streams.ensure()
+    try:
+        return _main()
+    except KeyboardInterrupt:
+        return 130
+
+
+def _main() -> int:
+    words = sys.argv[1:]
+    plain = [word for word in words if word != "--locked"]
+    if len(plain) == 2 and plain[0] == "run" and plain[1].startswith("pod=") and os.path.isfile("dodo.py"):
+        code = _started(plain[1].removeprefix("pod="), locked="--locked" in words[1:])
+        if code is not None:
+            return code
+    _with_packages()
+    from stages.commands.common import guarded
+    from stages.commands.main import Main
+
+    return guarded(lambda: int(Main().run(words) or 0))
+
+
+def _started(word: str, *, locked: bool) -> int | None:
+    """Start the pod in the quickest way that there is; None when it takes doit."""
+    code = None if locked else again.start(os.getcwd(), word)
+    if code is not None:
+        return code
+    _with_packages()
+    from stages.images.lockfile import Hold
+
+    return _start(word, Hold.ALL if locked else Hold.AUTO)
+
+
+def _with_packages() -> None:
+    """Have what `site` has Python do at its start, if that was left out (tools/setup.sh): packages to import."""
+    if sys.flags.no_site and "site" not in sys.modules:
+        import site
+
+        site.main()
+
+
+def _start(word: str, hold: Hold) -> int | None:
+    """Start the pod if it is prepared and everything is fresh. None: let doit do it, or tell what is wrong."""
+    from pathlib import Path
+
+    from stages.base.errors import PodwrightError
+    from stages.graph import session, steps
+    from stages.pod import state
+    from stages.pod.state import Phase
+
+    try:
+        context = session.chosen(word, Path.cwd(), hold=hold)
+        # Without overlay the roots of the last run go with it, and have to be made again.
+        if state.phase(context.pod) not in ((Phase.RUN, Phase.PREPARED) if context.overlay else (Phase.PREPARED,)):
+            return None
+        session.take(context)
+        known = list(steps.every(context))
+        if not all(session.verdict(step).fresh for step in known if step.prepares):
+            session.HANDOVER.forget()
+            return None
+        session.begin(context)
+        # Without overlay there is nothing to mount, as in the graph.
+        values = [step.run() for step in known if not step.prepares and not step.verdict().fresh]
+    except (PodwrightError, OSError):
+        session.HANDOVER.forget()
+        return None
+    session.HANDOVER.by_command = True
+    session.remember(word, values[-1], dodo=False)
+    session.HANDOVER.plan(values[-1])
+    return session.HANDOVER.perform()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

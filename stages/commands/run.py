@@ -1,0 +1,107 @@
+"""`doit run`: doit's own, and then the hand-over, once doit's state is saved."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from doit import get_var
+from doit.cmd_run import Run as DoitRun
+from doit.cmdparse import CmdParseError
+from doit.exceptions import InvalidCommand
+
+from stages.base import streams
+from stages.base.errors import refused
+from stages.commands import locked
+from stages.pod import again
+
+
+class Run(DoitRun):  # type: ignore[misc]
+    """Prepare a pod and become it."""
+
+    doc_purpose = "prepare a pod and start it (pod=NAME or UUID)"
+    cmd_options = (*DoitRun.cmd_options, locked.LOCKED)
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """As doit's; but a start that was made before, by nothing but `pod=`, is made again without loading tasks."""
+        streams.ensure()
+        if self._is_plain() and os.path.isfile("dodo.py"):
+            code = again.start(os.getcwd(), get_var("pod"), known_dodo=True)
+            if code is not None:
+                return code
+        try:
+            return int(super().parse_execute(in_args))
+        except CmdParseError as error:
+            # doit goes on to list all options as its code has them.
+            sentence = str(error).partition(" (parsing options")[0]
+            raise CmdParseError(f"{sentence}; see `doit help run`") from error
+
+    def _is_plain(self) -> bool:
+        """Whether nothing was asked for but the start of one pod, on the command line and in doit's configuration."""
+        words = [f"pod={get_var('pod')}"]
+        return sys.argv[1:] in (words, ["run", *words]) and not any(self.config.values())
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """doit's exit code, or that of a hand-over that failed; does not return where it succeeds."""
+        from stages.graph import session
+
+        session.HANDOVER.by_command = True
+        session.HANDOVER.hold = locked.hold(params)
+        # doit saves its state when it unwinds; a signal must not cut that off.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        try:
+            code = self._prepare(params, args)
+            tasks = getattr(self, "task_list", [])
+            if code == 0 and not session.HANDOVER.plans:
+                session.prepared(tasks)
+            if code == 0 and session.HANDOVER.plans and self._is_plain():
+                session.remember(get_var("pod"), session.HANDOVER.plans[0], dodo=all(map(_is_known, tasks)))
+            return code or session.HANDOVER.perform()
+        except InvalidCommand as error:
+            session.abandon()
+            raise InvalidCommand(self._explained(error)) from error
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+        except OSError as error:
+            print(f"podwright: {refused(error).text()}", file=sys.__stderr__)
+            return 1
+
+    def _explained(self, error: InvalidCommand) -> str:
+        """doit's sentence, or a better one for a word that means nothing where it stands."""
+        word = error.not_found
+        if word is None:
+            return str(error)
+        import difflib
+        import shlex
+        from importlib.metadata import entry_points
+
+        from stages.graph import asked
+
+        commands = asked.stock() | {one.name for one in entry_points(group="doit.COMMAND")}
+        if word in commands:
+            others = [one for one in sys.argv[1:] if one != word]
+            return f"{word} is a command, and comes before its options\n  hint: `{shlex.join(['doit', word, *others])}`"
+        close = difflib.get_close_matches(word, [*(task.name for task in self.task_list), *commands], 1)
+        hint = f"did you mean {close[0]!r}?" if close else "`doit list pod=NAME` lists the tasks"
+        return f"no task {word!r}\n  hint: {hint}"
+
+    def _prepare(self, params: Any, args: list[str]) -> int:
+        """doit's exit code. That it cannot save its state (a full disk) stops no pod: the truth is elsewhere."""
+        try:
+            return int(super().execute(params, args) or 0)
+        except Exception as error:
+            import sqlite3
+
+            from stages.graph import session
+
+            if not isinstance(error, sqlite3.Error):
+                raise
+            print(f"podwright: doit's database cannot be written: {error}", file=sys.__stderr__)
+            return 0 if session.HANDOVER.plans else 1
+
+
+def _is_known(task: Any) -> bool:
+    """Whether a task is one of a pod's steps, a group of them, or the list of pods: nobody added it to dodo.py."""
+    return len(task.actions) == 1 if "step" in (task.meta or {}) else not task.actions or task.name == "pods"

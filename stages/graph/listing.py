@@ -1,0 +1,42 @@
+"""The task of plain `doit`: it lists the project's pods and runs nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from stages.base.paths import PodPaths
+from stages.graph import session
+from stages.pod import state
+from stages.spec.catalog import Catalog
+
+
+def task(project: Path) -> dict[str, Any]:
+    """A task that prints one line for every pod, and for every spec that cannot be read."""
+    return {"actions": [(show, (project,))], "uptodate": [False], "verbosity": 2}
+
+
+def show(project: Path) -> None:
+    """Print the list to stdout."""
+    data = session.data_dir()
+    lines = []
+    for entry in Catalog(project, data.cache).entries():
+        if entry.problem:
+            lines.append(f"{entry.path.name}: {entry.problem}")
+        else:
+            lines.append(f"{entry.name:<20} {entry.uid}  {_state(data.pod(entry.uid))}")
+    lines += ["", "start one with: doit run pod=NAME"] if lines else ["no pods: put a spec into pods/"]
+    try:
+        print("\n".join(lines), file=sys.__stdout__, flush=True)
+    except BrokenPipeError:
+        # Whoever read us has enough; python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _state(pod: PodPaths) -> str:
+    try:
+        return state.state(pod).value
+    except PermissionError:
+        return "(only root may look)"

@@ -1,0 +1,265 @@
+"""One doit process and the pod it was asked for: `pod=` read, the lock taken, doit told where its database is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+from stages.base import files, streams
+from stages.base.errors import HostError, PodError, PodwrightError, refused
+from stages.base.paths import FORMAT, DataDir
+from stages.base.verdict import Verdict
+from stages.graph.handoff import Handover
+from stages.graph.steps import Step
+from stages.graph.terminal import Terminal
+from stages.graph.witness import Variables, Witness
+from stages.images.lockfile import Hold
+from stages.linux import kernel, locks
+from stages.pod import lifecycle, state
+from stages.pod.context import Context
+from stages.spec.catalog import Catalog
+
+# The process has one standing with doit; dodo.py and our `run` command meet here.
+HANDOVER = Handover()
+# It sees what the steps look at, from here on.
+WITNESS = Witness()
+ASKED: list[Step] = []
+
+_MEMORY = ":memory:"
+
+
+def data_dir() -> DataDir:
+    """The data directory of this user. Raises HostError when it is of a format we do not know."""
+    data = DataDir.of(os.environ, os.geteuid())
+    found = files.read_or_none(data.version)
+    if found is not None and found.decode(errors="replace").strip() != FORMAT:
+        raise HostError(
+            f"{data.root} has format {found.decode(errors='replace').strip()!r}, this podwright knows {FORMAT}",
+            hint="use the podwright that made it, or another directory: PODWRIGHT_DIR=...",
+            reason="format",
+        )
+    return data
+
+
+def select(word: str | None, project: Path) -> Context | None:
+    """The pod that `pod=word` means, or None without a word. For a run, its lock is taken.
+
+    Raises InvalidCommand, which doit shows as one sentence.
+    """
+    from doit.exceptions import InvalidCommand
+
+    streams.ensure()
+    if typo := _misspelt(word):
+        raise InvalidCommand(f"there is nothing called {typo}=\n  hint: did you mean pod=?")
+    if word is None:
+        return None
+    try:
+        check_words()
+        command = _command()
+        context = chosen(word, project, reading=command not in ("run", "clean"), hold=HANDOVER.hold)
+        if command == "run":
+            take(context)
+        elif command == "clean":
+            _hold(context)
+        return context
+    except PodwrightError as error:
+        raise InvalidCommand(error.text()) from error
+    except OSError as error:
+        raise InvalidCommand(refused(error).text()) from error
+
+
+def chosen(word: str, project: Path, *, reading: bool = False, hold: Hold = Hold.AUTO) -> Context:
+    """The pod that a word means, with all that lists its steps. Raises PodwrightError, OSError."""
+    with WITNESS.watching():
+        data = data_dir()
+        WITNESS.caches = (f"{data.cache / 'specs'}{os.sep}",)
+        spec, terminal = Catalog(project, data.cache).select(word), Terminal(sys.__stderr__)
+        variables = Variables(os.environ, WITNESS)
+        context = Context(project, data, spec, variables, terminal, reading, hold)
+        context.check()
+    return context
+
+
+def configuration(context: Context | None) -> dict[str, Any]:
+    """DOIT_CONFIG: one database a pod, in its directory, so that it dies with the pod; what is told goes to stderr.
+
+    Without a pod, or before it has a directory, or where we may not look into it, nothing needs to be remembered.
+    """
+    from stages.graph.reporter import Reporter
+
+    known = context is not None and os.path.isdir(context.pod.root)
+    if context is not None and HANDOVER.lock_fd is not None:
+        _discard_damaged(context.pod.database)
+    return {
+        "default_tasks": ["init"] if context else ["pods"],
+        "backend": "sqlite3",
+        "dep_file": str(context.pod.database) if context and known else _MEMORY,
+        "outfile": sys.stderr,
+        "reporter": Reporter,
+        "verbosity": 2,
+    }
+
+
+def _discard_damaged(database: Path) -> None:
+    """doit's database is a cache: one that is none any more is not worth stopping for."""
+    import sqlite3
+
+    try:
+        is_file = stat.S_ISREG(os.lstat(database).st_mode)
+    except FileNotFoundError:
+        return
+    if not is_file:
+        files.delete(database)
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as opened:
+            sound = opened.execute("pragma quick_check").fetchone() == ("ok",)
+    except sqlite3.DatabaseError:
+        sound = False
+    if not sound:
+        database.unlink()
+
+
+def verdict(step: Step) -> Verdict:
+    """The step's verdict, seen by the witness."""
+    if not step.prepares:
+        return step.verdict()
+    with WITNESS.watching():
+        found = step.verdict()
+    ASKED.append(step)
+    WITNESS.spoiled |= not found.fresh
+    return found
+
+
+def remember(word: str, plan: dict[str, Any], *, dodo: bool) -> None:
+    """Write down the start that is about to be made, if nothing had to be prepared for it."""
+    if WITNESS.spoiled or not ASKED:
+        return
+    from stages.graph import remember as writer
+
+    writer.keep(WITNESS, word, plan, ASKED, dodo=dodo)
+
+
+def prepared(tasks: list[Any]) -> None:
+    """Note how far a pod came that was not started: prepared, when every step up to its manifest was done or is fresh.
+
+    An image that is asked for each time is never fresh.
+    """
+    steps = [(task.meta["step"], task.executed) for task in tasks if task.meta and "step" in task.meta]
+    if not steps or HANDOVER.lock_fd is None:
+        return
+    pod = steps[0][0].context.pod
+    if all(done or step.verdict().fresh for step, done in steps if step.prepares):
+        state.enter(pod, state.Phase.PREPARED)
+
+
+def take(context: Context) -> None:
+    """Make the pod ours. The lock is held from here until stage1's last process ends."""
+    with WITNESS.watching():
+        context.check_lock()
+    if os.geteuid() != 0:
+        raise HostError(
+            "preparing and running a pod needs root: file owners, devices and mounts",
+            hint="run it with sudo; check, why, list and ps work without",
+            reason="not-root",
+        )
+    initialise(context.data)
+    HANDOVER.prepare_lock = locks.shared(context.data.prepare_lock)
+    # Workers inherit both locks, and must not keep them when this process is killed.
+    kernel.tie_forks()
+    was_there = context.pod.root.is_dir()
+    HANDOVER.lock_fd = state.acquire(context.pod, context.spec.name)
+    # Ours to take away again only if the lock is: another run may have made it meanwhile.
+    HANDOVER.made_for_lock = None if was_there or os.listdir(context.pod.root) else context.pod.root
+
+
+def begin(context: Context) -> None:
+    """Clear away an old run, the first time; from here on the pod is being prepared.
+
+    Not before doit has understood the whole command line: a mistake in a task's name must cost nothing.
+    """
+    if HANDOVER.lock_fd is not None and not HANDOVER.begun:
+        HANDOVER.begun = True
+        lifecycle.begin(context.data, context.pod, context.spec.name, context.progress)
+
+
+def abandon() -> None:
+    """The command line was wrong: a directory that was made for the lock alone goes again."""
+    if HANDOVER.made_for_lock is not None and not HANDOVER.begun:
+        files.discard(HANDOVER.made_for_lock, data_dir().garbage)
+
+
+def check_words() -> None:
+    """Raise PodError when the command line names a pod more than once: doit would go by the last, and say nothing."""
+    asked = [word.removeprefix("pod=") for word in _variables() if word.startswith("pod=")]
+    if len(asked) > 1:
+        names = " ".join(asked)
+        raise PodError(
+            f"pod= names one pod, and is there {len(asked)} times",
+            hint=f"one command for each; those that take several pods take words, as `doit prepare {names}`",
+            reason="too-many",
+        )
+
+
+def _misspelt(word: str | None) -> str | None:
+    """A variable of the command line that is nearly called `pod`; a project may have others of its own.
+
+    word: what `pod=` says; beside it only `pods=` and other cases of it count.
+    """
+    names = [one.partition("=")[0] for one in _variables()]
+    if word is not None:
+        return next((name for name in names if name != "pod" and name.lower() in ("pod", "pods")), None)
+    import difflib
+
+    return next((name for name in names if difflib.get_close_matches(name.lower(), ["pod"])), None)
+
+
+def _variables() -> list[str]:
+    """The words of the command line that doit takes for variables."""
+    words = sys.argv[1:]
+    own = words[: words.index("--")] if "--" in words else words
+    return [word for word in own if "=" in word and not word.startswith("-")]
+
+
+def _command() -> str:
+    """Which command loads the tasks: "run" and "clean" make the pod theirs, others only look."""
+    if HANDOVER.by_command:
+        return "run"
+    if HANDOVER.only_reading:
+        return ""
+    from stages.graph import asked
+
+    return asked.command(sys.argv[1:])
+
+
+def _hold(context: Context) -> None:
+    """Make sure that nobody is running what is about to be cleaned away."""
+    if context.pod.root.is_dir():
+        HANDOVER.lock_fd = state.acquire(context.pod, context.spec.name)
+
+
+def _close(folder: Path) -> None:
+    """Have a folder that only root can look into: images bring set-user-ID programs and devices."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if stat.S_IMODE(folder.stat().st_mode) != 0o700:
+        folder.chmod(0o700)
+
+
+def initialise(data: DataDir) -> None:
+    """Make the data directory of this format. Raises HostError where we may not."""
+    try:
+        files.make_directory(data.pods, 0o750)
+        for folder in (data.trees, data.garbage):
+            _close(folder)
+        if not data.version.exists():
+            files.publish(data.version, f"{FORMAT}\n".encode(), 0o644)
+    except PermissionError as error:
+        raise HostError(
+            f"cannot write to {data.root}",
+            hint="run as root, or name a directory of your own: PODWRIGHT_DIR=...",
+            reason="no-access",
+        ) from error

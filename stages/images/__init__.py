@@ -1,0 +1,1 @@
+"""Images: archives by digest, their manifests and dependencies."""

@@ -1,0 +1,69 @@
+"""Watches a program that fetches files into a folder: how far it is, and whether it should rather be ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from stages.base.errors import ImageError
+from stages.base.progress import Progress
+from stages.images import blobs, intake, skopeo
+
+_SLACK = 16 << 20  # bytes beyond those of the layers: the documents
+
+
+class Watch:
+    """One transfer into a folder. announced: the bytes that are to come; patience: seconds without any to wait."""
+
+    def __init__(self, folder: Path, where: str, announced: int, patience: float, progress: Progress) -> None:
+        self._folder, self._where, self._patience, self._progress = folder, where, patience, progress
+        self._first = self._before = self._sizes()
+        self._limit = self._first + announced + _SLACK
+        self._moved = time.monotonic()
+
+    def look(self, pid: int) -> None:
+        """Tell progress of what has come to the program `pid`.
+
+        Raises ImageError when more has come than was announced, or nothing for too long, and HostError when the disk
+        is about to be full.
+        """
+        now = self._sizes()
+        if now > self._limit:
+            raise ImageError(
+                f"{self._where}: more than the {self._limit - self._first - _SLACK} bytes that its manifest announces",
+                hint="who made the image, or the registry, is not honest about it",
+                reason="size",
+            )
+        if intake.is_short(self._folder):
+            raise blobs.no_space(self._where)
+        self._progress.advance(max(0, now - self._before))
+        if now != self._before or _waits_for_disk(pid):
+            self._moved = time.monotonic()
+        elif time.monotonic() - self._moved > self._patience:
+            raise skopeo.silent(self._where, "nothing has come", self._patience)
+        self._before = now
+
+    def _sizes(self) -> int:
+        total = 0
+        for place, _, names in os.walk(self._folder):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    total += os.stat(os.path.join(place, name)).st_size
+        return total
+
+
+def _waits_for_disk(pid: int) -> bool:
+    """Whether a thread of the process sleeps in the kernel until a disk is done (proc_pid_stat(5)): a long sync is no
+    silence of the server.
+    """
+    try:
+        return any(_state(pid, thread) == b"D" for thread in os.listdir(f"/proc/{pid}/task"))
+    except OSError:  # it has ended, or a thread has; the next look tells
+        return False
+
+
+def _state(pid: int, thread: str) -> bytes:
+    with open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
+        return file.read().rpartition(b") ")[2][:1]

@@ -1,0 +1,56 @@
+"""A question for an image: the reference, and all that decides which image it means and whether it will do."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from stages.base.errors import ImageError
+from stages.images.reference import Directory, Layout, LocalFile, Reference, is_remote
+from stages.spec.model import PullPolicy, Signatures
+
+
+class Ask(NamedTuple):
+    """A reference and how to take it. platform: os/architecture[/variant], "" for this host's.
+
+    image_id: the image that a lock file says it is, "" without one; digest: what the lock says the registry has there,
+    known where the image is not: it may be an index, and locked for other platforms. strict: no other image will do;
+    else that holds for what comes from the network only, as local files are there to be changed. signatures: what the
+    spec demands of appc images; signer: the key that the lock says signed it, "" without one.
+    """
+
+    text: str
+    pull: PullPolicy = PullPolicy.IF_NOT_PRESENT
+    platform: str = ""
+    image_id: str = ""
+    digest: str = ""
+    strict: bool = False
+    signatures: Signatures | None = None
+    signer: str = ""
+
+
+def is_settled(ask: Ask, reference: Reference) -> bool:
+    """Whether the lock alone says which image it is: of registries, and of files that this machine does not have."""
+    if not ask.image_id or is_remote(reference):
+        return bool(ask.image_id)
+    if isinstance(reference, LocalFile | Layout | Directory):
+        return ask.strict and not os.path.exists(reference.path)
+    return ask.strict
+
+
+def not_stored(text: str, more: str = "") -> ImageError:
+    """What is said of an image that is not there."""
+    return ImageError(
+        f"no image {text!r} in the store{more}",
+        hint="`doit images import FILE` brings one in; a file is written ./FILE.aci",
+        reason="not-stored",
+    )
+
+
+def not_fetched(text: str) -> ImageError:
+    """What is said of an image of a registry that is not there, where none is asked."""
+    return ImageError(
+        f"{text} is not in the store, and its pull policy is Never",
+        hint="imagePullPolicy: IfNotPresent fetches it",
+        reason="not-stored",
+    )

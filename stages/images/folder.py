@@ -1,0 +1,83 @@
+"""A root file system directory of this host as an image: packed into an appc archive, the same for the same files."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from stages.base import files
+from stages.base.digest import canonical, sha256_hex
+from stages.base.errors import ImageError
+from stages.base.progress import Progress
+from stages.base.stamp import of
+from stages.images import blobs, build, scan
+from stages.images.store import ImageStore, naming
+from stages.linux import host
+from stages.spec import names
+
+ROOTFS = "rootfs"
+
+
+def manifest_path(path: Path) -> Path:
+    """Where the image manifest of a directory is, if it has one: beside it, as in an unpacked appc image when it is
+    called rootfs, else under its own name with .manifest.
+    """
+    return path.with_name("manifest") if path.name == ROOTFS else path.with_name(path.name + ".manifest")
+
+
+def identity(path: Path, where: str) -> dict[str, Any]:
+    """What tells one state of the directory from another: inodes, no content. Raises ImageError if it is none."""
+    if not path.is_dir():
+        raise ImageError(f"{where} is no directory", reason="no-file")
+    seen: list[Any] = []
+    for place, directories, found in os.walk(path):
+        directories.sort()
+        for name in ["", *sorted(found), *(one for one in directories if os.path.islink(os.path.join(place, one)))]:
+            status = os.lstat(os.path.join(place, name) if name else place)
+            seen.append([os.path.relpath(place, path), name, status.st_mode, status.st_uid, status.st_gid, of(status)])
+    manifest = manifest_path(path)
+    return {"files": sha256_hex(canonical(seen)), "manifest": of(os.stat(manifest)) if manifest.exists() else None}
+
+
+def add(store: ImageStore, path: Path, where: str, progress: Progress) -> str:
+    """Pack and import the directory; returns the image id. Raises ImageError, HostError, OSError."""
+    try:
+        with naming(where), tempfile.TemporaryFile(dir=_scratch(store)) as archive:
+            build.write_archive(archive, _manifest(path, where), scan.from_directory(path))
+            archive.seek(0)
+            return store.add(archive, where, progress)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise blobs.no_space(where) from error
+        raise
+
+
+def _manifest(path: Path, where: str) -> dict[str, Any]:
+    """The one beside it; without one the image has a name and this host's labels, and nothing to execute."""
+    beside = manifest_path(path)
+    if beside.exists():
+        try:
+            document = dict(json.loads(beside.read_bytes()))
+            json.dumps(document, ensure_ascii=False).encode()  # half a character by its escape is a ValueError here
+            return document
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ImageError(f"{where}: {beside.name} is not JSON: {error}", reason="manifest") from error
+        except OSError as error:
+            raise ImageError(f"{where}: {beside.name}: {error.strerror}", reason="manifest") from error
+    name = path.parent.name if path.name == ROOTFS else path.name
+    labels = {"arch": host.arch(), "os": host.OS}
+    return {
+        "acKind": "ImageManifest",
+        "acVersion": "0.8.11",
+        "name": names.sanitise_identifier(name or "image"),
+        "labels": [{"name": key, "value": value} for key, value in labels.items()],
+    }
+
+
+def _scratch(store: ImageStore) -> Path:
+    files.make_directory(store.data.images.incoming)
+    return store.data.images.incoming

@@ -1,0 +1,127 @@
+"""Which image a local file is: remembered by the file's identity, so that an unmoved file is never read again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from stages.base import files, stamp
+from stages.base.digest import canonical
+from stages.base.errors import ImageError
+from stages.base.paths import DataDir
+from stages.base.verdict import FRESH, Verdict, compare
+from stages.images import called
+from stages.images.store import ImageStore
+
+# Kernels stamp files with a clock that ticks every 1 to 10 ms. A file younger than this could be written again
+# without its times moving.
+_TICK_NS = 20_000_000
+# Seconds to wait for a file that is being written to be left alone for a tick.
+_PATIENCE = 5.0
+
+
+class Source(NamedTuple):
+    """What is remembered of a file: its identity when it was read, and the image it held."""
+
+    identity: dict[str, int]
+    image_id: str
+
+
+class Sources(NamedTuple):
+    """The files that images of this store came from."""
+
+    data: DataDir
+    store: ImageStore
+
+    def image_id(self, path: Path) -> str | None:
+        """The image that `path` held when it was imported, without a look at the file."""
+        found = self._remembered(path)
+        return found.image_id if found else None
+
+    def verdict(self, path: Path) -> Verdict:
+        """Fresh when the file is the one that was imported and its image is still stored. Reads no content."""
+        found = self._remembered(path)
+        if found is None:
+            return Verdict.stale(f"{path.name} was not imported yet")
+        if not self.store.has(found.image_id):
+            return Verdict.stale(f"the image of {path.name} is not in the store any more")
+        return Verdict(compare(found.identity, identity(path), path.name)) if self._moved(found, path) else FRESH
+
+    def bring(self, path: Path, where: str, add: Callable[[BinaryIO], str], *, again: bool = False) -> str:
+        """Let `add` import the file unless it is unmoved; returns the image id. again: though it is unmoved.
+
+        Raises ImageError, HostError.
+        """
+        found = self._remembered(path)
+        if found and not again and self.store.has(found.image_id) and not self._moved(found, path):
+            called.keep(self.store, found.image_id)
+            return found.image_id
+        with _opened(path, where) as file:
+            before = _settled(file.fileno(), where)
+            image_id = add(file)
+            if stamp.of(os.fstat(file.fileno())) != before:
+                raise ImageError(f"{where} was changed while it was being imported", hint="run again", reason="moving")
+        self._remember(path, Source(before, image_id))
+        return image_id
+
+    def _moved(self, found: Source, path: Path) -> bool:
+        return found.identity != identity(path)
+
+    def _file(self, path: Path) -> Path:
+        return self.data.images.sources / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
+
+    def _remembered(self, path: Path) -> Source | None:
+        data = files.read_or_none(self._file(path))
+        try:
+            document = json.loads(data or b"null")
+            return Source(document["identity"], document["image"]) if document else None
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def _remember(self, path: Path, source: Source) -> None:
+        files.make_directory(self.data.images.sources)
+        document = {"path": str(path), "identity": source.identity, "image": source.image_id}
+        files.publish(self._file(path), canonical(document))
+
+
+def identity(path: Path) -> dict[str, int]:
+    """What tells one state of a file from another without reading it. Raises ImageError when there is no file."""
+    try:
+        return stamp.of(os.stat(path))
+    except OSError as error:
+        raise _missing(path, str(path), error) from error
+
+
+def _settled(descriptor: int, where: str) -> dict[str, int]:
+    """The identity of an open file, taken when any later write is sure to move its times.
+
+    Raises ImageError for a file that somebody goes on writing.
+    """
+    give_up = time.monotonic() + _PATIENCE
+    while time.monotonic() < give_up:
+        status = os.fstat(descriptor)
+        age = time.time_ns() - status.st_ctime_ns
+        if not 0 <= age < _TICK_NS:
+            return stamp.of(status)
+        time.sleep(min(_TICK_NS, _TICK_NS - age) / 1e9)
+    raise ImageError(f"{where} is being written", hint="run again when that has ended", reason="moving")
+
+
+def _opened(path: Path, where: str) -> BinaryIO:
+    try:
+        return files.open_regular(path)
+    except OSError as error:
+        raise _missing(path, where, error) from error
+
+
+def _missing(path: Path, where: str, error: OSError) -> ImageError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        beside = sorted(one.name for one in path.parent.glob("*.aci"))[:5] if path.parent.is_dir() else []
+        hint = f"there are {', '.join(beside)}" if beside else "paths are relative to the folder of dodo.py"
+        return ImageError(f"no image file {where}", hint=hint, reason="no-file")
+    return ImageError(f"{where}: {error.strerror}", reason="unreadable")

@@ -1,0 +1,75 @@
+"""The appc manifest of a stored OCI image: a translation, made again from what is stored when its rules change."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import NamedTuple
+
+from stages.base import files
+from stages.base.progress import Progress
+from stages.images import layer, oci, oci_app, oci_record, tar
+from stages.images import manifest as manifests
+from stages.images.entry import Kind
+from stages.images.layer import Changes
+from stages.images.oci import Config
+from stages.images.store import ImageStore
+
+_MAX_ACCOUNTS = 1 << 20
+
+
+class Title(NamedTuple):
+    """What an imported image is called: from the reference. version: a label, "" for none."""
+
+    name: str
+    version: str = ""
+
+
+def write(store: ImageStore, image_id: str, config: Config, title: Title, progress: Progress) -> None:
+    """Translate the configuration of an image whose layers are stored; the caller has the image's lock and theirs."""
+    read = functools.partial(_content, store, config)
+    appc = oci_app.manifest(config, title.name, title.version, read, progress.warn)
+    manifests.parse(appc, "its translation")
+    path = store.data.images.manifest(image_id)
+    files.make_directory(path.parent)
+    files.publish(path, appc, 0o644)
+
+
+def renew(store: ImageStore, image_id: str, progress: Progress) -> None:
+    """Translate a stored OCI image once more if that was done by other rules; its name and its version stay.
+
+    Nothing is fetched. Raises ImageError for a configuration that today's rules refuse.
+    """
+    with store.blobs.lock(image_id), store.layers_lock(exclusive=False):
+        if not store.has(image_id) or oci_app.is_current(store.manifest_bytes(image_id)):
+            return
+        manifest, data = oci_record.documents(store.data, image_id)
+        config = oci.config(data, len(oci.manifest(manifest, "its manifest").layers), image_id[:19])
+        known, path = store.manifest(image_id), store.data.images.manifest(image_id)
+        imported = os.stat(path).st_mtime_ns
+        write(store, image_id, config, Title(known.name, known.label("version") or ""), progress)
+        os.utime(path, ns=(imported, imported))
+
+
+def _content(store: ImageStore, config: Config, path: bytes) -> bytes:
+    """A small file of the image, as its layers leave it; b"" when there is none, or it is no plain file."""
+    for diff_id in reversed(config.diff_ids):
+        with open(store.blobs.path(diff_id.replace(":", "-", 1)), "rb") as file:
+            made = layer.changes(tar.read_entries(file.fileno()))
+            found = next((entry for entry in made.members if entry.name == path), None)
+            if found is not None:
+                plain = found.kind is Kind.FILE and found.size <= _MAX_ACCOUNTS
+                return tar.read_data(file.fileno(), found, _MAX_ACCOUNTS) if plain else b""
+        if _hides(made, path):
+            return b""
+    return b""
+
+
+def _hides(made: Changes, path: bytes) -> bool:
+    while path:
+        if path in made.whiteouts:
+            return True
+        path = path.rpartition(b"/")[0]
+        if path in made.opaque:
+            return True
+    return False

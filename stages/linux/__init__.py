@@ -1,0 +1,1 @@
+"""The kernel: mounts, namespaces, locks. The only place for ctypes."""

@@ -1,0 +1,88 @@
+"""Advisory locks on directories and files: flock, as rkt uses it, because it follows the inode and survives exec."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from stages.base.files import make_directory
+from stages.linux.flock import shared, try_lock
+
+__all__ = ["held", "is_locked", "shared", "tried", "try_lock", "wait"]
+
+# Between two looks at a lock, in seconds.
+_PAUSE = 0.02
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether somebody holds the directory's lock exclusively, at this moment. A missing directory is not locked."""
+    try:
+        descriptor = try_lock(directory, exclusive=False)
+    except FileNotFoundError:
+        return False
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
+def wait(directory: Path, seconds: float | None = None) -> bool:
+    """Until nobody holds the directory's lock exclusively, at most `seconds`; whether that came true.
+
+    A directory that is missing, or goes away, is held by nobody.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        if seconds is None:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            return True
+        return _free_until(descriptor, time.monotonic() + seconds)
+    finally:
+        os.close(descriptor)
+
+
+def _free_until(descriptor: int, end: float) -> bool:
+    """flock knows no time limit, so a limited wait looks again and again."""
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+        time.sleep(_PAUSE)
+
+
+@contextlib.contextmanager
+def tried(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path` exclusively during the block if nobody else has it; yields whether it is held."""
+    make_directory(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        got = True
+    except BlockingIOError:
+        got = False
+    try:
+        yield got
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held(path: Path, *, exclusive: bool = True) -> Iterator[None]:
+    """Hold the lock file `path` (made if missing) during the block, waiting for it. The file stays."""
+    make_directory(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The pod directory: manifest, state, records of steps, the way into stage1."""

@@ -1,0 +1,111 @@
+"""The pod manifest: generated from the spec and the images (contract A.2 to A.5), or a ready one taken over (A.6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from stages.base.errors import PodError
+from stages.pod import app_section
+from stages.spec.model import EmptyDir, HostPath, PodSpec, Volume
+
+if TYPE_CHECKING:
+    from stages.pod.context import Context
+
+# The version of appc's spec that is written down here.
+AC_VERSION = "0.8.11"
+GRACE_ANNOTATION = "podwright/termination-grace-seconds"
+
+Document = dict[str, Any]
+
+
+def document(context: Context) -> Document:
+    """The pod manifest that belongs to the spec and the images as they are stored.
+
+    Raises PodError for an app without anything to execute, ImageError when an image is not stored.
+    """
+    return _ready(context) if context.ready else _generated(context)
+
+
+def check(manifest: Document) -> None:
+    """Raise PodError when the manifest breaks a rule of appc."""
+    from stages.spec import document as schemas
+
+    if problems := schemas.check("pod-manifest", manifest, "pod manifest"):
+        raise PodError(f"the pod manifest is not valid: {'; '.join(problems[:5])}", reason="pod-manifest")
+
+
+def read_ready(data: bytes, where: str) -> Document:
+    """A ready pod manifest, checked for what the graph needs: apps with names and image ids. Raises PodError."""
+    from stages.spec import names
+
+    try:
+        found = json.loads(data)
+        apps = [(app["name"], app.get("image", {}).get("id") or "") for app in found["apps"] or ()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PodError(f"{where} is not a pod manifest: {error}", reason="ready-manifest") from error
+    if not apps:
+        raise PodError(f"{where}: pod must contain at least one application", reason="no-apps")
+    for name, image_id in apps:
+        if not isinstance(name, str) or not names.is_name(name):
+            raise PodError(f"{where}: {name!r} is not an app name", reason="app-name")
+        if not image_id:
+            raise PodError(f'{where}: no image ID for app "{name}"', reason="no-image-id")
+    seen: set[str] = set()
+    for name, _ in apps:
+        if name in seen:
+            raise PodError(f"{where}: multiple apps with same name {name}", reason="twice")
+        seen.add(name)
+    return dict(found)
+
+
+def _ready(context: Context) -> Document:
+    """The user's manifest, normalised: whole image ids, and an app section for every app."""
+    manifest = dict(context.ready or {})
+    apps = []
+    for app in manifest["apps"]:
+        image_id = context.image_id(app["name"])
+        if not app.get("app") and context.images.manifest(image_id).app is None:
+            raise PodError(
+                f"no app section in the pod manifest or the image manifest of {app['name']}", reason="no-app-section"
+            )
+        apps.append({**app, "image": {**app["image"], "id": context.images.appc_id(image_id)}})
+    return {"acVersion": AC_VERSION, "acKind": "PodManifest", **manifest, "apps": apps}
+
+
+def _generated(context: Context) -> Document:
+    spec = context.spec
+    volumes = [_volume(one) for one in spec.volumes]
+    apps = []
+    for app in spec.apps:
+        image_id = context.image_id(app.name)
+        image = context.images.manifest(image_id)
+        made, implied = app_section.runtime_app(spec, app, image_id, image, context.environment)
+        made["image"]["id"] = context.images.appc_id(image_id)
+        apps.append(made)
+        volumes += implied
+    generated: Document = {"acVersion": AC_VERSION, "acKind": "PodManifest", "apps": apps}
+    exposed = [
+        {"name": port.name, "hostPort": port.host_port, **({"hostIP": port.host_ip} if port.host_ip else {})}
+        for app in spec.apps
+        for port in app.ports
+        if port.host_port is not None
+    ]
+    optional = {"volumes": volumes, "ports": exposed, "annotations": _annotations(spec)}
+    optional |= {"userAnnotations": dict(spec.annotations), "userLabels": dict(spec.labels)}
+    return generated | {key: value for key, value in optional.items() if value}
+
+
+def _annotations(spec: PodSpec) -> list[Mapping[str, str]]:
+    if spec.termination_grace is None:
+        return []
+    return [{"name": GRACE_ANNOTATION, "value": str(spec.termination_grace)}]
+
+
+def _volume(volume: Volume) -> Document:
+    match volume.source:
+        case HostPath(path, _, recursive):
+            return {"name": volume.name, "kind": "host", "source": path, "recursive": recursive}
+        case EmptyDir(mode, uid, gid):
+            return {"name": volume.name, "kind": "empty", "mode": f"{mode:04o}", "uid": uid, "gid": gid}

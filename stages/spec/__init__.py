@@ -1,0 +1,1 @@
+"""The pod spec: YAML in, one frozen PodSpec out."""

@@ -1,0 +1,147 @@
+"""What jsonschema found, in our words: which field, what is wrong with it, what may have been meant."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from stages.spec.problems import Path, dotted
+
+_KINDS = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "a string",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+_LONGEST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of plain data. at_key: it is the key that is wrong. quote: the value wants quotes around it."""
+
+    path: Path
+    message: str
+    hint: str = ""
+    at_key: bool = False
+    quote: bool = False
+
+
+def faults(error: Any) -> Iterator[Fault]:
+    """One of jsonschema's errors (ValidationError); one about several keys becomes several faults."""
+    path = tuple(error.absolute_path)
+    if "propertyNames" in error.schema_path:
+        yield Fault((*path, error.instance), f"the name {_own_words(error)}", at_key=True)
+        return
+    yield from _WORDINGS.get(str(error.validator), _other)(path, error)
+
+
+def line(fault: Fault) -> str:
+    """A fault as one line, where there is no file to point into."""
+    said = f"{dotted(fault.path)}: {fault.message}" if fault.path else fault.message
+    return f"{said} ({fault.hint})" if fault.hint else said
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """The hint that names what is spelled almost like `word`, or ""."""
+    lowered = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    return f"did you mean {lowered[close[0]]!r}?" if close else ""
+
+
+def show(value: Any) -> str:
+    """A value as YAML has it, shortened."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def _own_words(error: Any) -> str:
+    """The schema's errorMessage about the value (editors show it too), else jsonschema's own sentence."""
+    own = error.schema.get("errorMessage") if isinstance(error.schema, dict) else None
+    return f"{show(error.instance)} {own}" if own else error.message
+
+
+def _other(path: Path, error: Any) -> Iterator[Fault]:
+    known = error.schema.get("examples", ()) if isinstance(error.schema, dict) else ()
+    yield Fault(path, _own_words(error), meant(error.instance, known) if isinstance(error.instance, str) else "")
+
+
+def _required(path: Path, error: Any) -> Iterator[Fault]:
+    # jsonschema makes one error of every missing key, and names it only in its sentence.
+    name = next(name for name in error.validator_value if f"{name!r} is a required" in error.message)
+    examples = error.schema.get("properties", {}).get(name, {}).get("examples")
+    hint = f"for example `{name}: {show(examples[0])}`" if examples else ""
+    yield Fault((*path, name), "missing", hint)
+
+
+def _unknown(path: Path, error: Any) -> Iterator[Fault]:
+    known = error.schema.get("properties", {})
+    for name in error.instance:
+        if name not in known:
+            hint = meant(name, known) or f"known here: {', '.join(known)}"
+            yield Fault((*path, name), "unknown field", hint, at_key=True)
+
+
+def _type(path: Path, error: Any) -> Iterator[Fault]:
+    wanted = error.validator_value
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    kinds = " or ".join(_KINDS[one] for one in wanted)
+    scalar = isinstance(error.instance, bool | int | float)
+    yield Fault(path, f"must be {kinds}, not {_described(error.instance)}", quote=scalar and "string" in wanted)
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return f"the string {show(value)}" if isinstance(value, str) else show(value)
+
+
+def _choice(path: Path, error: Any) -> Iterator[Fault]:
+    allowed = error.validator_value
+    words = [one for one in allowed if isinstance(one, str)]
+    hint = meant(error.instance, words) if isinstance(error.instance, str) else ""
+    message = f"{show(error.instance)} is not allowed, it must be one of: {', '.join(show(one) for one in allowed)}"
+    yield Fault(path, message, hint)
+
+
+def _only(path: Path, error: Any) -> Iterator[Fault]:
+    yield Fault(path, f"{show(error.instance)} is not allowed, it must be {show(error.validator_value)}")
+
+
+def _bound(path: Path, error: Any) -> Iterator[Fault]:
+    relation = "less" if "inimum" in str(error.validator) else "greater"
+    yield Fault(path, f"{show(error.instance)} is {relation} than {error.validator_value}")
+
+
+def _twice(path: Path, error: Any) -> Iterator[Fault]:
+    seen: list[str] = []
+    for index, item in enumerate(error.instance):
+        text = show(item)
+        if text in seen:
+            yield Fault((*path, index), f"{text} is there twice")
+        seen.append(text)
+
+
+def _empty(path: Path, error: Any) -> Iterator[Fault]:
+    yield Fault(path, "must not be empty")
+
+
+_WORDINGS: dict[str, Callable[[Path, Any], Iterator[Fault]]] = {
+    "required": _required,
+    "additionalProperties": _unknown,
+    "type": _type,
+    "enum": _choice,
+    "const": _only,
+    "minimum": _bound,
+    "maximum": _bound,
+    "uniqueItems": _twice,
+    "minItems": _empty,
+}

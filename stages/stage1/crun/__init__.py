@@ -1,0 +1,1 @@
+"""The default flavor: every app runs under an OCI runtime of the host, in namespaces that the pod shares."""

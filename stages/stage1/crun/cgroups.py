@@ -1,0 +1,129 @@
+"""What the host's control groups allow a runtime to do, decided once; and taking away what a pod leaves in them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from stages.stage1.lib.signals import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONTROLLERS = frozenset(("cpu", "memory", "pids", "devices", "freezer"))
+
+
+class Layout:
+    """The decision: `controllers` that can limit apps, mounts to `hide` from the runtime, the `roots` of hierarchies.
+
+    `usable` is False where the runtime must do without control groups.
+    """
+
+    __slots__ = ("controllers", "hide", "roots", "usable", "version")
+
+    def __init__(
+        self, version: int, controllers: frozenset[str], hide: tuple[str, ...], roots: tuple[str, ...]
+    ) -> None:
+        self.version = version
+        self.controllers = controllers
+        self.hide = hide
+        self.roots = roots
+        self.usable = bool(roots)
+
+
+def decide(mountinfo: str, v2_controllers: str, runtime: str) -> Layout:
+    """Judge from /proc/self/mountinfo and the text of the v2 hierarchy's cgroup.controllers.
+
+    crun refuses hybrid hosts whose v2 hierarchy still holds a controller; hiding that hierarchy from it in this mount
+    namespace makes them v1 hosts in its eyes, limits included. Read-only hierarchies cannot be used.
+    """
+    v1: dict[str, frozenset[str]] = {}
+    v2 = ""
+    for point, kind, options, writable in _mounts(mountinfo):
+        if not writable:
+            continue
+        if kind == "cgroup":
+            v1[point] = frozenset(options) & CONTROLLERS
+        elif kind == "cgroup2" and point in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+            v2 = point
+    held = frozenset(v2_controllers.split())
+    if v2 == "/sys/fs/cgroup":
+        return Layout(2, (held & CONTROLLERS) | {"devices", "freezer"}, (), (v2,))
+    controllers: frozenset[str] = frozenset().union(*v1.values())
+    if not controllers:
+        return Layout(0, frozenset(), (), ())
+    hide = (v2,) if v2 and held and runtime == "crun" else ()
+    roots = tuple(sorted(v1)) + ((v2,) if v2 and not hide else ())
+    return Layout(1, controllers, hide, roots)
+
+
+def _mounts(mountinfo: str) -> Iterator[tuple[str, str, list[str], bool]]:
+    """(mount point, type, super options, writable) of every line of mountinfo that is about control groups."""
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        left, right = before.split(), after.split()
+        if len(left) >= 6 and len(right) >= 3 and right[0] in ("cgroup", "cgroup2"):
+            options = right[2].split(",")
+            yield left[4], right[0], options, "rw" in left[5].split(",") and "rw" in options
+
+
+def look(runtime: str) -> Layout:
+    """`decide` for this host."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        mountinfo = file.read()
+    held = ""
+    for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        try:
+            with open(f"{root}/cgroup.controllers", encoding="ascii") as file:
+                held = file.read()
+            break
+        except OSError:
+            continue
+    return decide(mountinfo, held, runtime)
+
+
+def remove(group: str, roots: tuple[str, ...], patience: float = 5.0) -> bool:
+    """Kill what is left in the control group `group` (as in "/podwright-..."), in every hierarchy, and remove it.
+
+    Returns False when processes held out longer than `patience` seconds. Groups that are not there are fine.
+    """
+    end = time.monotonic() + patience
+    pending = [path for root in roots if os.path.isdir(path := root + group)]
+    while pending:
+        pending = [path for path in pending if not _removed(path)]
+        if pending and time.monotonic() > end:
+            return False
+        if pending:
+            time.sleep(0.002)
+    return True
+
+
+def _removed(path: str) -> bool:
+    for directory, _, _ in os.walk(path, topdown=False):
+        kill_all(directory)
+        try:
+            os.rmdir(directory)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+    return True
+
+
+def kill_all(directory: str) -> None:
+    """SIGKILL to every process in the control group at `directory`, but never to this one."""
+    try:
+        with open(f"{directory}/cgroup.procs", encoding="ascii") as file:
+            processes = [int(line) for line in file]
+    except OSError:
+        return
+    for process in processes:
+        if process > 0 and process != os.getpid():
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                continue

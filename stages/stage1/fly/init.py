@@ -1,0 +1,18 @@
+#!/usr/bin/python3 -IS
+"""The run entrypoint of the fly flavor."""
+
+import os
+import sys
+
+
+def start() -> int:
+    """Find the modules in this image, wherever it is mounted, and hand over."""
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "usr/lib/podwright"))
+    from stages.stage1.fly.main import main
+
+    return main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(start())

@@ -1,0 +1,1 @@
+"""What the programs of all flavors share; python's standard library is all that it imports."""

@@ -1,0 +1,151 @@
+"""The system calls that Python 3.11 does not wrap; the only module of stage1 that uses ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_NOSUID = 0x2
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_SLAVE = 1 << 19
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_NAME = 15
+_PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x20080522
+_AT_RECURSIVE = 0x8000
+_MOUNT_ATTR_RDONLY = 1
+_SYS_MOUNT_SETATTR = 442  # the same number on every architecture, like all calls after 424
+_AF_INET, _SOCK_DGRAM = 2, 2
+_SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
+_IFF_UP = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _refused(what: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), what)
+
+
+def unshare(flags: int) -> None:
+    """unshare(2): leave the namespaces named by CLONE_NEW* flags for new ones."""
+    if _libc.unshare(ctypes.c_int(flags)) != 0:
+        raise _refused("unshare")
+
+
+def setns(handle: int, kind: int) -> None:
+    """setns(2): join the namespace of type `kind` that `handle` refers to."""
+    if _libc.setns(ctypes.c_int(handle), ctypes.c_int(kind)) != 0:
+        raise _refused("setns")
+
+
+def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
+    """mount(2)."""
+    result = _libc.mount(
+        os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), os.fsencode(data) or None
+    )
+    if result != 0:
+        raise _refused(target)
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """umount2(2)."""
+    if _libc.umount2(os.fsencode(target), ctypes.c_int(flags)) != 0:
+        raise _refused(target)
+
+
+def make_read_only(target: str, recursive: bool) -> None:
+    """mount_setattr(2): the mount at `target`, and those below it when `recursive`, refuse writes."""
+    attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_MOUNT_SETATTR),
+        ctypes.c_int(-100),
+        os.fsencode(target),
+        ctypes.c_uint(_AT_RECURSIVE if recursive else 0),
+        ctypes.byref(attributes),
+        ctypes.c_size_t(32),
+    )
+    if result != 0:
+        raise _refused(target)
+
+
+def _prctl(option: int, value: int | bytes) -> None:
+    argument = ctypes.c_char_p(value) if isinstance(value, bytes) else ctypes.c_ulong(value)
+    zero = ctypes.c_ulong(0)
+    if _libc.prctl(ctypes.c_int(option), argument, zero, zero, zero) != 0:
+        raise _refused("prctl")
+
+
+def die_with_parent(signal: int) -> None:
+    """Get `signal` when the parent dies. Lost by a change of credentials, kept over exec: call it after the former."""
+    _prctl(_PR_SET_PDEATHSIG, signal)
+
+
+def become_subreaper() -> None:
+    """Orphaned descendants become children of this process instead of the host's init."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def hide_from_ptrace() -> None:
+    """Make this process's /proc entries and memory root's alone: not dumpable."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def set_name(name: str) -> None:
+    """The name that ps shows for this process (15 bytes)."""
+    _prctl(_PR_SET_NAME, name.encode()[:15])
+
+
+def no_new_privileges() -> None:
+    """No exec of this process or of its children grants rights any more."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def drop_from_bounding_set(number: int) -> None:
+    """Take the capability `number` out of the bounding set."""
+    _prctl(_PR_CAPBSET_DROP, number)
+
+
+def set_capabilities(mask: int, inheritable: int = 0) -> None:
+    """capset(2): exactly the capabilities of the bit `mask` are permitted and effective."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    ilow, ihigh = inheritable & 0xFFFFFFFF, inheritable >> 32
+    data = (ctypes.c_uint32 * 6)(low, low, ilow, high, high, ihigh)
+    if _libc.capset(ctypes.byref(header), ctypes.byref(data)) != 0:
+        raise _refused("capset")
+
+
+def set_hostname(name: str) -> None:
+    """sethostname(2), in the UTS namespace of this process."""
+    encoded = os.fsencode(name)
+    if _libc.sethostname(encoded, ctypes.c_size_t(len(encoded))) != 0:
+        raise _refused("sethostname")
+
+
+def loopback_up() -> None:
+    """Bring `lo` up in the network namespace of this process."""
+    import fcntl
+    import struct
+
+    handle = int(_libc.socket(_AF_INET, _SOCK_DGRAM | os.O_CLOEXEC, 0))
+    if handle < 0:
+        raise _refused("socket")
+    try:
+        request = fcntl.ioctl(handle, _SIOCGIFFLAGS, struct.pack("16sh22x", b"lo", 0))
+        flags = struct.unpack("16sh22x", request)[1]
+        fcntl.ioctl(handle, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Trees: an image rendered with its dependencies, kept and checked."""

@@ -1,0 +1,77 @@
+"""Whether trees can be indexes on this host and file system: asked once of the kernel, and remembered."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from stages.base import files, stamp
+from stages.base.digest import canonical
+from stages.base.paths import DataDir
+from stages.linux import erofs, kernel
+
+_REMEMBERED = "erofs.json"
+_SYS_ADMIN = 21
+
+
+def way(data: DataDir) -> erofs.Way | None:
+    """How this kernel mounts an index over the stored archives, or None when trees have to be files.
+
+    Only root can ask the kernel; others go by what root was told. What worked is believed as long as kernel and file
+    system are the same; what did not, as long as nothing changed that could have been the cause.
+    """
+    circumstances = _circumstances(data)
+    remembered = _recall(data)
+    if remembered.get("circumstances") == circumstances:
+        if remembered["way"]:
+            return erofs.Way(remembered["way"])
+        if os.geteuid() != 0 or remembered.get("refused with") == _causes():
+            return None
+    return _ask(data, circumstances) if os.geteuid() == 0 else None
+
+
+def _ask(data: DataDir, circumstances: list[str]) -> erofs.Way | None:
+    from stages.trees.erofs_probe import probe
+
+    try:
+        files.make_directory(data.cache, 0o700)
+        found = probe(data.cache).way
+    except OSError:
+        return None  # for now: nothing was found out
+    # The causes after the question: it may have the kernel load a module.
+    answer = {"way": found.value} if found else {"way": "", "refused with": _causes()}
+    files.publish(data.cache / _REMEMBERED, canonical({"circumstances": circumstances, **answer}), durable=False)
+    return found
+
+
+def _recall(data: DataDir) -> dict[str, Any]:
+    try:
+        document = json.loads(files.read_or_none(data.cache / _REMEMBERED) or b"null")
+    except ValueError:
+        document = None
+    return document if isinstance(document, dict) and "way" in document else {}
+
+
+def _circumstances(data: DataDir) -> list[str]:
+    host = os.uname()
+    try:
+        device = os.stat(data.root).st_dev
+    except OSError:
+        device = 0
+    return [host.release, host.version, str(data.root), str(device)]
+
+
+def _causes() -> list[str]:
+    """What a refusal can come from although kernel and file system stay, looked at without any mount.
+
+    Another boot (its command line, a security module), modules that were loaded or installed meanwhile, no loop
+    devices, a container that may not mount, as long as the data directory is the host's.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    listed = "erofs" in Path("/proc/filesystems").read_text().split()
+    modules = stamp.at(Path("/lib/modules", os.uname().release, "modules.dep"))
+    loops = os.path.exists("/dev/loop-control")
+    allowed = kernel.is_bounding(_SYS_ADMIN)
+    return [boot, str(listed), str(modules), str(loops), os.readlink("/proc/self/ns/user"), str(allowed)]

@@ -1,0 +1,54 @@
+"""A merged tree in memory: what the merger makes, and the directory and index writers write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stages.images.entry import Extent, Kind
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One inode. Hard links are one Node under several names, so identity is what tells inodes apart.
+
+    kind is never HARDLINK. blob: index into Tree.blobs of the archive that holds the extents' bytes.
+    children: names to nodes, for directories only. The other fields are as in images.entry.Entry.
+    """
+
+    kind: Kind
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+    mtime_ns: int = 0
+    size: int = 0
+    extents: tuple[Extent, ...] = ()
+    blob: int = 0
+    target: bytes = b""
+    major: int = 0
+    minor: int = 0
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    children: dict[bytes, Node] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A root directory and the uncompressed archives its files' extents point into (absolute paths)."""
+
+    root: Node
+    blobs: tuple[str, ...]
+
+
+def linked(root: Node) -> set[Node]:
+    """The nodes below `root` with more than one name."""
+    seen: set[Node] = set()
+    found: set[Node] = set()
+    pending = [root]
+    while pending:
+        for node in pending.pop().children.values():
+            if node.kind is Kind.DIRECTORY:
+                pending.append(node)
+            elif node in seen:
+                found.add(node)
+            else:
+                seen.add(node)
+    return found

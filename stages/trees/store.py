@@ -1,0 +1,297 @@
+"""The tree store: images rendered with their dependencies, each tree made once, checked, and rebuilt when bad.
+
+<data>/trees/<tree id>/
+  rootfs/       the tree, or the place where its index is mounted
+  index.erofs   instead of a tree of files: names and attributes, with pointers into the stored archives; `side` has
+                the few bytes that could not be pointed to
+  record        what the tree is made of, its form, and what tells whether it moved
+  listing       of a tree of files, one line per entry, to say which one moved
+  contents      of a tree of files likewise, with digests, to say which one is damaged
+  rendered      the marker: written last, removed first; what it vouches for has reached the disk before it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from stages.base import files
+from stages.base.digest import canonical, identity, short
+from stages.base.errors import HostError, TreeError
+from stages.base.paths import DataDir, TreePaths
+from stages.base.progress import Progress
+from stages.base.verdict import Reason, Verdict
+from stages.images import blobs
+from stages.images.dependencies import Ingredient
+from stages.images.store import ImageStore
+from stages.linux import kernel, locks
+from stages.trees import ability, forms
+from stages.trees.forms import Lower
+
+if TYPE_CHECKING:
+    from stages.images.entry import Entry
+    from stages.linux import erofs
+    from stages.trees.merge import Layer
+    from stages.trees.model import Tree
+    from stages.trees.shift import Shift
+
+# Part of every tree id: a tree made by other rules is another tree.
+FORMAT = 2
+
+
+class Recipe(NamedTuple):
+    """What a tree is made of, strongest image first.
+
+    plain: the tree is wanted as files, which programs run from without a mount: stage1's. It is another tree then,
+    so that no app ever shares one with stage1.
+    """
+
+    ingredients: tuple[Ingredient, ...]
+    plain: bool = False
+
+    @property
+    def image_id(self) -> str:
+        """The image that the tree is of."""
+        return self.ingredients[0].image_id
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """All images of the tree."""
+        return tuple(one.image_id for one in self.ingredients)
+
+    @property
+    def tree_id(self) -> str:
+        """`deps-sha256-` and 64 hex digits, over all that decides what the tree will be."""
+        layers = [[one.image_id, one.level] for one in self.ingredients]
+        return "deps-sha256-" + identity([FORMAT, self.plain, layers])
+
+
+class TreeStore(NamedTuple):
+    """The trees of one data directory."""
+
+    data: DataDir
+    images: ImageStore
+
+    def verdict(self, tree_id: str) -> Verdict:
+        """The quick check: is the tree there, and has nothing in it moved? Reads names and inodes, no content."""
+        paths = self.data.tree(tree_id)
+        if not paths.rendered.exists():
+            return Verdict.stale(f"tree {short(tree_id)} is not rendered")
+        record = _record(paths)
+        if record is None:
+            return Verdict.stale(f"the record of tree {short(tree_id)} cannot be read")
+        if record["form"] == forms.INDEX:
+            if self._way() is None:
+                return Verdict.stale("this kernel does not mount index trees from this file system")
+            for image_id in dict.fromkeys(one for one, _ in record["images"]):
+                if not self.images.has(image_id):
+                    return Verdict.stale(f"the archive of image {short(image_id)} is missing or was changed")
+        found = forms.quick(record, paths)
+        return Verdict(tuple(Reason(f"in tree {short(tree_id)}: {one.what}") for one in found.reasons))
+
+    def render(self, recipe: Recipe, progress: Progress) -> None:
+        """Make the tree unless it is there and good; a bad one is rebuilt, with a warning.
+
+        Two runs that want the same tree share one render: the second waits. Raises TreeError, ImageError, HostError.
+        """
+        tree_id, paths = recipe.tree_id, self.data.tree(recipe.tree_id)
+        with locks.held(self.data.tree_locks / tree_id):
+            verdict = self.verdict(tree_id)
+            if verdict.fresh:
+                return
+            if paths.rendered.exists():
+                progress.warn(f"tree cache is in a bad state: {verdict.reasons[0].text()}; rebuilding")
+            # A pod that runs may have the bad one as a lower layer: it keeps it. One without a record never was one.
+            self._take_away(paths, files.put_aside if paths.record.exists() else files.discard)
+            tree = self._merge(recipe)
+            with contextlib.ExitStack() as failing:
+                failing.callback(self._give_back, paths)
+                record = self._written(recipe, paths, tree, progress)
+                self._seal(recipe, paths, {**record, "root": forms.root_of(tree.root), "entries": forms.entries(tree)})
+                failing.pop_all()
+
+    def write(self, recipe: Recipe, target: Path, shift: Shift | None, progress: Progress) -> None:
+        """Write the tree as files into the new directory `target`. Raises TreeError, ImageError, HostError."""
+        from stages.trees import directory, merge
+
+        tree = self._merge(recipe)
+        target.mkdir(mode=0o755)
+        progress.begin(f"rendering {short(recipe.image_id)}", merge.size(tree))
+        descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            directory.write(tree, descriptor, shift=shift, progress=progress.advance)
+        except OSError as error:
+            raise _refused(error, recipe) from error
+        finally:
+            os.close(descriptor)
+            progress.end()
+
+    def lower(self, tree_id: str) -> Lower:
+        """How a rendered tree becomes a lower directory. Raises TreeError when it is not rendered."""
+        return forms.lower(self._known(tree_id), self.data.tree(tree_id), self._blob, self._way())
+
+    def root(self, tree_id: str) -> tuple[int, int, int]:
+        """Owner, group and mode of the tree's root directory. Raises TreeError when it is not rendered."""
+        root = self._known(tree_id)["root"]
+        return root["uid"], root["gid"], root["mode"]
+
+    def is_rendered(self, tree_id: str) -> bool:
+        """Whether the tree says that it is there, good or bad."""
+        return self.data.tree(tree_id).rendered.exists()
+
+    def remove(self, tree_id: str) -> None:
+        """Take a tree out of the store; nobody may be using it."""
+        with locks.held(self.data.tree_locks / tree_id):
+            self._take_away(self.data.tree(tree_id), files.discard)
+
+    def full(self, tree_id: str, jobs: int = 1, is_whole: Callable[[str], bool] | None = None) -> Verdict:
+        """The full check: every byte and attribute against what was rendered; of an index, every archive's too.
+
+        is_whole: says so of an image, where its bytes have been read already. A tree that is found damaged is not
+        rendered any more: the next run that needs it makes it again.
+        """
+        verdict = self._full(tree_id, jobs, is_whole or self.images.rehash)
+        if not verdict.fresh:
+            with locks.held(self.data.tree_locks / tree_id):
+                self.data.tree(tree_id).rendered.unlink(missing_ok=True)
+        return verdict
+
+    def _full(self, tree_id: str, jobs: int, is_whole: Callable[[str], bool]) -> Verdict:
+        record = _record(self.data.tree(tree_id))
+        if record is None or not self.data.tree(tree_id).rendered.exists():
+            return Verdict.stale(f"tree {short(tree_id)} is not rendered")
+        found = forms.full(record, self.data.tree(tree_id), jobs)
+        if record["form"] == forms.DIRECTORY:
+            return found
+        damaged = [one for one in dict.fromkeys(one for one, _ in record["images"]) if not is_whole(one)]
+        return Verdict((*(Reason(f"the archive of image {short(one)} is damaged") for one in damaged), *found.reasons))
+
+    def ids(self) -> list[str]:
+        """All trees, rendered or not."""
+        try:
+            return sorted(name for name in os.listdir(self.data.trees) if not name.startswith("."))
+        except FileNotFoundError:
+            return []
+
+    def _merge(self, recipe: Recipe) -> Tree:
+        from stages.trees import merge
+
+        for image_id in recipe.image_ids:
+            if not self.images.heal(image_id):
+                raise TreeError(
+                    f"the stored archive of image {short(image_id)} is damaged or missing",
+                    hint="import the image again: `doit images import FILE`, or run again if a spec names its file",
+                    reason="bad-image",
+                )
+        return merge.merge([layer for one in recipe.ingredients for layer in self._layers(one)])
+
+    def _layers(self, one: Ingredient) -> list[Layer]:
+        """What an image adds to the tree, strongest first: an archive as a whole, or the layers of an OCI image."""
+        from stages.trees.merge import Layer
+
+        return [
+            Layer(
+                str(it.blob),
+                _handed_over(list(it.entries)),
+                one.whitelist,
+                one.ancestors,
+                it.changes,
+                it.whiteouts,
+                it.opaque,
+            )
+            for it in self.images.layers(one.image_id)
+        ]
+
+    def _written(self, recipe: Recipe, paths: TreePaths, tree: Tree, progress: Progress) -> dict[str, Any]:
+        """Write the tree in the form that this host and the tree allow."""
+        from stages.trees import merge
+
+        if not recipe.plain and self._way() is not None:
+            try:
+                files.make_directory(paths.root)
+                return forms.write_index(tree, paths)
+            except TreeError:
+                # The format has no room for something in it; files have. What was begun goes first.
+                files.discard(paths.root, self.data.garbage)
+            except OSError as error:
+                raise _refused(error, recipe) from error
+        progress.begin(f"rendering {short(recipe.image_id)}", merge.size(tree))
+        try:
+            files.make_directory(paths.root)
+            return forms.write_directory(tree, paths, progress.advance)
+        except OSError as error:
+            raise _refused(error, recipe) from error
+        finally:
+            progress.end()
+
+    def _seal(self, recipe: Recipe, paths: TreePaths, made: dict[str, Any]) -> None:
+        """Record the tree, bring all of it to the disk, then say that it is rendered."""
+        record = {"format": FORMAT, "images": [[one.image_id, one.level] for one in recipe.ingredients], **made}
+        files.publish(paths.record, canonical(record), 0o644, durable=False)
+        descriptor = os.open(paths.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            kernel.syncfs(descriptor)
+        finally:
+            os.close(descriptor)
+        files.publish(paths.rendered, b"", 0o644)
+        files.sync_directory(self.data.trees)
+
+    def _give_back(self, paths: TreePaths) -> None:
+        """The space of a tree that could not be finished, which may be what everything else waits for."""
+        with contextlib.suppress(OSError, HostError):
+            self._take_away(paths, files.discard)
+
+    def _take_away(self, paths: TreePaths, take: Callable[[Path, Path], object]) -> None:
+        """Remove the marker, then the rest: a crash in between must not look rendered (contract D.8)."""
+        if paths.rendered.exists():
+            paths.rendered.unlink()
+            files.sync_directory(paths.root)
+        take(paths.root, self.data.garbage)
+
+    def _known(self, tree_id: str) -> dict[str, Any]:
+        record = _record(self.data.tree(tree_id))
+        if record is None:
+            raise TreeError(f"tree {short(tree_id)} is not rendered", hint="run again", reason="not-rendered")
+        return record
+
+    def _blob(self, digits: str) -> Path:
+        return self.images.blobs.path(blobs.blob_id(digits))
+
+    def _way(self) -> erofs.Way | None:
+        return ability.way(self.data)
+
+
+def _handed_over(entries: list[Entry]) -> Iterator[Entry]:
+    """The entries, in order, none of which stays here once it was taken: a large image is in memory once."""
+    entries.reverse()
+    while entries:
+        yield entries.pop()
+
+
+def _record(paths: TreePaths) -> dict[str, Any] | None:
+    try:
+        document = json.loads(files.read_or_none(paths.record) or b"null")
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and document.get("format") == FORMAT else None
+
+
+def _refused(error: OSError, recipe: Recipe) -> TreeError | HostError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HostError(
+            f"no space left while rendering {short(recipe.image_id)}",
+            hint="make room in the data directory and run again; what is there is still good",
+            reason="no-space",
+        )
+    if error.errno == errno.EPERM:
+        return HostError(
+            f"not allowed while rendering {short(recipe.image_id)}: {error}",
+            hint="owners and device nodes can only be written by root",
+            reason="not-root",
+        )
+    return TreeError(f"cannot render {short(recipe.image_id)}: {error}", reason="render")

@@ -1,0 +1,26 @@
+"""JSON without the json module reads what that wrote, and refuses the rest with the same kind of error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stages.base import quickjson
+from stages.stage1.lib import quickjson as of_stage1
+
+VALUES = [None, True, 1, -2.5, 'text \u00fc \U0001f40d \udc80 " \\ \n', [], {}, {"a": [1, {"b": None}], "": "x"}]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_what_json_wrote_is_read_and_what_is_written_json_reads(value: Any) -> None:
+    assert quickjson.loads(json.dumps(value)) == of_stage1.loads(json.dumps(value, indent=1) + "\n") == value
+    assert json.loads(of_stage1.dumps(value)) == value
+
+
+@pytest.mark.parametrize("text", ["", "{", "nonsense", "1 2", '{"a": }', "[1,]"])
+@pytest.mark.parametrize("loads", [quickjson.loads, of_stage1.loads])
+def test_what_is_no_json_is_a_value_error(text: str, loads: Any) -> None:
+    with pytest.raises(ValueError):
+        loads(text)

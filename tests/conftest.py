@@ -1,0 +1,216 @@
+"""What holds for every test: what this machine allows, and that system tests run for real and leave nothing behind."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+SYSTEM_TESTS = Path(__file__).parent / "system"
+MACHINE_DATA = Path("/var/lib/podwright")
+MACHINE_LOCK = Path(os.environ.get("PODWRIGHT_TEST_LOCK", "/run/lock/podwright-system-tests"))
+CGROUPS = Path("/sys/fs/cgroup")
+PR_SET_CHILD_SUBREAPER = 36
+HOST_DIRECTORY = pytest.StashKey[str]()
+
+IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
+IS_ROOT = os.geteuid() == 0
+
+
+# ---- the session
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A test that forgets to name its own data directory fails, instead of using the machine's.
+    os.environ["PODWRIGHT_DIR"] = "/dev/null/tests-name-their-own-data-directory"
+    # Nor do the data directories of tests become known to those of the machine. It has nothing in it for long.
+    os.environ["PODWRIGHT_HOST_DIR"] = config.stash[HOST_DIRECTORY] = tempfile.mkdtemp(prefix="podwright-tests-host-")
+    # A shell has its background jobs ignore Ctrl-C, and so would every program that a test interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Orphans of a test come to us, where they are seen, and not to a PID 1 that may take seconds to reap them.
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "cannot become the reaper of what tests leave behind")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[HOST_DIRECTORY])
+
+
+def pytest_report_header() -> str:
+    facts = {
+        "root": IS_ROOT,
+        "overlay": "\toverlay\n" in Path("/proc/filesystems").read_text(),
+        "userns": _runs("unshare", "--user", "--map-root-user", "true"),
+        "crun": _version("crun"),
+        "runc": _version("runc"),
+        "cgroup": _cgroup_version(),
+        "kernel": os.uname().release,
+        "ci": IN_CI,
+    }
+    return "this machine: " + ", ".join(f"{name} {_word(fact)}" for name, fact in facts.items())
+
+
+def _word(fact: str | bool) -> str:
+    if isinstance(fact, str):
+        return fact
+    return "yes" if fact else "no"
+
+
+def _runs(*command: str) -> bool:
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _version(program: str) -> str | bool:
+    if shutil.which(program) is None:
+        return False
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.split()
+    return told[2] if len(told) > 2 else True
+
+
+def _cgroup_version() -> str:
+    if (CGROUPS / "cgroup.controllers").exists():
+        return "v2"
+    if (CGROUPS / "unified" / "cgroup.controllers").exists():
+        return "hybrid"
+    return "v1" if CGROUPS.is_dir() else "none"
+
+
+# ---- system tests run, or say how to run them; in CI there is no excuse
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("system") is not None and not IS_ROOT:
+            command = f"sudo .venv/bin/python -m pytest {item.nodeid}"
+            item.add_marker(pytest.mark.skip(reason=f"needs root: {command}"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """All system tests go to one worker: what one leaves on the machine another must not be blamed for.
+
+    xdist's own way, groups by a mark, writes into pytest's nodes what pytest 9 does not read any more.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "system" if nodeid.startswith("tests/system/") else nodeid
+
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("system"):
+        report.outcome = "failed"
+        report.longrepr = f"a system test may not be skipped in CI: {_skip_reason(report)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if IN_CI and report.skipped and collector.path.is_relative_to(SYSTEM_TESTS):
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} may not be skipped in CI: {_skip_reason(report)}"
+    return report
+
+
+def _skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+# ---- system tests leave nothing behind
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a system test the machine has the mounts, processes, namespaces, cgroups and data that it had before."""
+    if request.node.get_closest_marker("system") is None:
+        yield
+        return
+    # Nor may the tests of another checkout on this machine run meanwhile.
+    with open(MACHINE_LOCK, "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        processes = _children()
+        before = _traces()
+        yield
+        left = _stop({child for child in _children() if child not in processes})
+        left += [
+            f"{kind}: {difference}" for kind, now in _traces().items() for difference in sorted(now ^ before[kind])
+        ]
+    if left:
+        pytest.fail("this test changed the machine:\n  " + "\n  ".join(left), pytrace=False)
+
+
+def _traces() -> dict[str, set[str]]:
+    return {
+        "mount": _mounts(),
+        "network namespace": _names(Path("/run/netns")),
+        "cgroup": _cgroups(),
+        "the machine's own data": _machine_data(),
+    }
+
+
+def _mounts() -> set[str]:
+    """Mount id, mount point, file system type and source of every mount in this mount namespace."""
+    found = set()
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
+        fields, _, rest = line.partition(" - ")
+        mount_id, _, _, _, point, *_ = fields.split()
+        kind, source, *_ = rest.split()
+        found.add(f"{point} ({kind} from {source}, mount id {mount_id})")
+    return found
+
+
+def _names(directory: Path) -> set[str]:
+    return {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
+
+
+def _cgroups() -> set[str]:
+    """Our cgroups in every hierarchy; the empty parent of them all may stay."""
+    found = {path for path, _, _ in os.walk(CGROUPS) if "podwright" in path}
+    return {path for path in found if os.path.basename(path) != "podwright"}
+
+
+def _machine_data() -> set[str]:
+    """The first levels of /var/lib/podwright, with their times of change."""
+    if not MACHINE_DATA.exists():
+        return set()
+    paths = [MACHINE_DATA, *MACHINE_DATA.glob("*"), *MACHINE_DATA.glob("*/*")]
+    return {f"{path} (changed at {path.lstat().st_mtime_ns})" for path in paths}
+
+
+def _children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _stop(processes: set[psutil.Process]) -> list[str]:
+    """End what a test left running (it may be about to end by itself); what had to be killed is returned."""
+    _, alive = psutil.wait_procs(processes, timeout=2)
+    told = []
+    for process in alive:
+        try:
+            told.append(f"process {process.pid}: {' '.join(process.cmdline())}")
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(alive, timeout=2)
+    return told

@@ -1,0 +1,85 @@
+"""Bytes on their way into the store: everybody gets all of them in order, and no thread outlives an error."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages.images import intake
+from stages.images.intake import pump
+
+PIECES = [bytes([number]) * 100 for number in range(1, 200)]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Whatever a test does."""
+    before = threading.active_count()
+    yield
+    assert threading.active_count() == before
+
+
+def test_every_taker_gets_every_piece_in_order() -> None:
+    found: list[list[bytes]] = [[], [], []]
+    pump(iter(PIECES), [one.append for one in found])
+    assert found == [PIECES, PIECES, PIECES]
+
+
+def test_nothing_comes_of_nothing() -> None:
+    found: list[bytes] = []
+    pump(iter(()), [found.append])
+    assert found == []
+
+
+def test_what_a_taker_raises_is_raised_and_the_source_is_left_soon() -> None:
+    taken = 0
+
+    def source() -> Iterator[bytes]:
+        nonlocal taken
+        for piece in PIECES:
+            taken += 1
+            yield piece
+
+    def full(piece: bytes) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    found: list[bytes] = []
+    with pytest.raises(OSError, match="full") as caught:
+        pump(source(), [found.append, full])
+    assert caught.value.errno == errno.ENOSPC
+    # The one that failed goes on taking, so only how fast threads are scheduled bounds it; all of it is possible.
+    assert found == PIECES[:taken]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_the_source_raises_is_raised_and_nothing_waits_for_slow_takers(error: type[BaseException]) -> None:
+    go = threading.Event()
+
+    def source() -> Iterator[bytes]:
+        yield from PIECES[:4]
+        go.set()
+        raise error
+
+    with pytest.raises(error):
+        pump(source(), [lambda piece: go.wait()])
+
+
+def test_the_writer_writes_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_BEHIND", 1000)
+    with open(tmp_path / "out", "wb") as file:
+        pump(iter(PIECES), [intake.Writer(file.fileno()).take])
+    assert (tmp_path / "out").read_bytes() == b"".join(PIECES)
+
+
+def test_the_writer_of_a_pipe_only_wishes_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_BEHIND", 1)
+    reader, writer = os.pipe()
+    intake.Writer(writer).take(b"piece")
+    os.close(writer)
+    assert os.read(reader, 10) == b"piece"
+    os.close(reader)

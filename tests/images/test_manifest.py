@@ -1,0 +1,39 @@
+"""Which images this host runs, by their labels os and arch."""
+
+from __future__ import annotations
+
+import pytest
+
+from stages.base.errors import ImageError
+from stages.images import manifest
+from stages.images.manifest import ImageManifest
+from stages.linux import host
+
+HERE = {"os": host.OS, "arch": host.arch()}
+ELSEWHERE = next(arch for arch in host.ARCHITECTURES if arch not in host.runnable())
+
+
+def image(**labels: str) -> ImageManifest:
+    listed = [{"name": name, "value": value} for name, value in labels.items()]
+    return manifest.of({"name": "example.com/web", "labels": listed})
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason", "says"),
+    [
+        ({"arch": host.arch()}, "missing-os", "missing os label in the image manifest"),
+        ({"os": host.OS}, "missing-arch", "missing arch label in the image manifest"),
+        ({**HERE, "os": "freebsd"}, "bad-os", 'bad os "freebsd"'),
+        ({**HERE, "arch": "vax"}, "bad-arch", 'bad arch "vax" for linux'),
+        ({**HERE, "arch": ELSEWHERE}, "foreign-arch", ELSEWHERE),
+    ],
+)
+@pytest.mark.contract("L.1 rkt_os_arch", "A.11 prepareAppImage")
+def test_the_labels_os_and_arch_must_be_there_and_fit(labels: dict[str, str], reason: str, says: str) -> None:
+    with pytest.raises(ImageError) as refused:
+        manifest.check_platform(image(**labels), "image of web")
+    assert refused.value.reason == reason and says in refused.value.sentence
+
+
+def test_an_image_for_this_host_passes() -> None:
+    manifest.check_platform(image(**HERE), "image of web")

@@ -1,0 +1,57 @@
+"""Ready pod manifests: what the graph needs of them is checked before anything is made."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stages.base.errors import PodError
+from stages.pod import manifest
+
+GOOD = {"apps": [{"name": "web", "image": {"id": "sha512-ab"}}]}
+
+
+def ready(document: Any) -> dict[str, Any]:
+    return manifest.read_ready(json.dumps(document).encode(), "pod.json")
+
+
+def test_what_is_not_read_is_kept() -> None:
+    document = {**GOOD, "userLabels": {"a": "b"}, "volumes": [{"name": "x", "kind": "empty"}]}
+    assert ready(document) == document
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ([], "ready-manifest"),
+        ({}, "ready-manifest"),
+        ({"apps": [1]}, "ready-manifest"),
+        ({"apps": [{"image": {"id": "sha512-ab"}}]}, "ready-manifest"),
+        ({"apps": []}, "no-apps"),
+        ({"apps": None}, "no-apps"),
+        ({"apps": [{"name": "Web!", "image": {"id": "sha512-ab"}}]}, "app-name"),
+        ({"apps": [{"name": 5, "image": {"id": "sha512-ab"}}]}, "app-name"),
+        ({"apps": [{"name": "web"}]}, "no-image-id"),
+        ({"apps": [{"name": "web", "image": {"id": ""}}]}, "no-image-id"),
+        ({"apps": GOOD["apps"] * 2}, "twice"),
+    ],
+)
+@pytest.mark.contract("A.6 validatePodManifest", "L.2 no apps")
+def test_what_cannot_be_prepared_is_refused(document: Any, reason: str) -> None:
+    with pytest.raises(PodError) as refused:
+        ready(document)
+    assert refused.value.reason == reason and "pod.json" in refused.value.sentence
+
+
+def test_what_is_no_json_is_refused() -> None:
+    with pytest.raises(PodError) as refused:
+        manifest.read_ready(b"{", "pod.json")
+    assert refused.value.reason == "ready-manifest"
+
+
+def test_a_manifest_that_breaks_a_rule_of_appc_is_not_written() -> None:
+    with pytest.raises(PodError) as refused:
+        manifest.check({"acKind": "PodManifest", "acVersion": "0.8.11", "apps": [{"name": "web"}]})
+    assert refused.value.reason == "pod-manifest"

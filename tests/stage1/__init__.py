@@ -1,0 +1,1 @@
+"""Units of stage1's programs."""

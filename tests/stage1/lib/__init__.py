@@ -1,0 +1,1 @@
+"""Units of what all flavors share."""

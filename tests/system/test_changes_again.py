@@ -1,0 +1,105 @@
+"""The table of changes once more, by `podwright run` with a remembered start: what doit does again, it does again."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.system.test_changes import ONLY_OVERLAY, RUN, TABLE, Bench, Row, stage0
+
+pytestmark = pytest.mark.system
+
+DID = re.compile(r"(\S+) +\S.*  \(\d+\.\d\d s\)")
+MOST_RUNS = 5
+
+
+class Ran(NamedTuple):
+    """tasks: those that did work. asked: whether the steps were; by_doit: whether doit was loaded for it."""
+
+    tasks: set[str]
+    asked: bool
+    by_doit: bool
+
+
+def run(bench: Bench, *wrapper: str, **variables: str) -> Ran:
+    """`podwright run`, with the project's own code."""
+    project = bench.project
+    start = f"import sys; sys.path.insert(0, {str(project.root)!r}); sys.argv[0] = 'podwright'; "
+    start += "from stages.commands.podwright import main; sys.exit(main())"
+    inherited = {name: value for name, value in os.environ.items() if name != "CI"}
+    environment = {**inherited, "PODWRIGHT_DIR": str(project.data), **variables}
+    done = subprocess.run(
+        [*wrapper, sys.executable, "-X", "importtime", "-c", start, "run", "pod=shop"],
+        cwd=project.root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    imports = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    tasks = {found[1] for line in done.stderr.splitlines() if (found := DID.fullmatch(line))}
+    return Ran(tasks, "stages.graph.session" in imports, "doit.doit_cmd" in imports)
+
+
+def remembered(folder: Path) -> Bench:
+    """A pod whose start is remembered."""
+    bench = Bench(folder, overlay=True)
+    for _ in range(MOST_RUNS):
+        if not run(bench).asked:
+            return bench
+    pytest.fail(f"after {MOST_RUNS} runs with nothing to do the steps are still asked")
+
+
+@pytest.mark.parametrize("row", (TABLE | ONLY_OVERLAY).values(), ids=(TABLE | ONLY_OVERLAY).keys())
+def test_a_remembered_start_is_never_fresher_than_the_steps(tmp_path: Path, row: Row) -> None:
+    bench = remembered(tmp_path)
+    row.change(bench)
+    again = run(bench)
+    assert again.tasks == row.tasks(overlay=True) - RUN[True]
+    assert again.by_doit == bool(again.tasks)
+
+
+def test_a_variable_counts_where_the_pod_inherits_them(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, overlay=True)
+    stage0(bench, inheritEnv=True)
+    assert any(not run(bench, COLOUR="red").asked for _ in range(MOST_RUNS))
+    assert run(bench, COLOUR="blue").tasks == {"manifest"}
+
+
+def test_a_variable_does_not_count_where_nothing_asked_for_it(tmp_path: Path) -> None:
+    bench = remembered(tmp_path)
+    assert not run(bench, COLOUR="blue").asked
+    assert bench.project.doit("lock", "pod=shop").code == 0
+    assert any(not run(bench).asked for _ in range(MOST_RUNS))
+    assert run(bench, CI="true").asked
+
+
+def test_another_pod_of_the_same_name_is_noticed(tmp_path: Path) -> None:
+    bench = remembered(tmp_path)
+    twin = bench.project.root / "pods" / "twin.yaml"
+    twin.write_text((bench.project.root / "pods" / "shop.yaml").read_text())
+    refused = bench.project.doit("run", "pod=shop")
+    assert refused.code == 3 and "twin.yaml" in refused.err
+    twin.unlink()
+    assert run(bench).tasks == set()
+
+
+def test_selinux_that_appears_is_noticed(tmp_path: Path) -> None:
+    bench = remembered(tmp_path)
+    script = 'mount -t tmpfs none /sys/fs && {}exec "$@"'
+    plain, selinux = (
+        ("unshare", "-m", "--propagation", "private", "/bin/sh", "-c", script.format(words), "-")
+        for words in ("", "mkdir /sys/fs/selinux && echo 1 > /sys/fs/selinux/enforce && ")
+    )
+    assert not run(bench, *plain).asked
+    assert run(bench, *selinux) == Ran(set(), asked=True, by_doit=False)
+    assert not run(bench, *selinux).asked
+    assert run(bench, *plain).asked

@@ -1,0 +1,146 @@
+"""Two commands on one pod at one time: each outcome is defined, and nobody is left with half a pod."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages.base import stamp
+from tests.system import workbench
+from tests.system.workbench import DOIT, Project
+
+pytestmark = pytest.mark.system
+
+UID, OTHER = "44444444-0000-4000-8000-000000000004", "55555555-0000-4000-8000-000000000005"
+APP = {"name": "app", "image": "images/box.aci"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path / "project", tmp_path / "data")
+    made.image("box.aci", workbench.manifest("example.com/box", app=["/bin/echo", "ran"]), workbench.busybox())
+    made.write(workbench.spec("job", UID, [APP]))
+    made.write(workbench.spec("other", OTHER, [APP]))
+    yield made
+    made.doit("rm", UID, OTHER)
+
+
+def ended(*processes: subprocess.Popen[str]) -> list[tuple[int, str, str]]:
+    told = [process.communicate(timeout=60) for process in processes]
+    return [(process.returncode, *one) for process, one in zip(processes, told, strict=True)]
+
+
+def test_of_two_runs_at_least_one_wins_and_the_other_says_why_not(project: Project) -> None:
+    for _ in range(3):
+        results = ended(*(project.started("run", "pod=job") for _ in range(4)))
+        won = [result for result in results if result[0] == 0]
+        assert won and all(out == "ran\n" for _, out, _ in won)
+        for code, out, err in results:
+            if code:
+                assert out == "" and ("is running" in err or "is being prepared" in err) and "Traceback" not in err, err
+    assert "state=exited" in project.doit("status", "job").out
+
+
+def test_a_run_beside_removals_and_collections_runs_or_is_refused(project: Project) -> None:
+    for _ in range(4):
+        runs = [project.started("run", f"pod={name}") for name in ("job", "other")]
+        others = [
+            project.started("gc", "--grace-period", "0", "--expire-prepared", "0"),
+            project.started("rm", "job", "other"),
+            project.started("images", "gc"),
+            project.started("ps"),
+            project.started("status", "--wait", "job"),
+            project.started("why", "pod=other"),
+        ]
+        for code, out, err in ended(*runs):
+            assert (code, out) == (0, "ran\n") or (out == "" and "ERROR: pod" in err), (code, out, err)
+            assert "Traceback" not in err, err
+        for code, _, err in ended(*others):
+            assert code in (0, 1) and "Traceback" not in err, err
+    assert project.run("job").code == 0 and project.run("other").code == 0
+    assert project.doit("verify").code == 0
+
+
+def test_gc_leaves_alone_what_a_run_is_about_to_use(project: Project) -> None:
+    """While a pod is being prepared no directory names its trees yet."""
+    assert project.run("job").code == 0
+    assert project.doit("rm", "job").code == 0
+    trees = sorted(os.listdir(project.data / "trees"))
+    for _ in range(5):
+        run, gc = project.started("run", "pod=other"), project.started("gc")
+        (run_code, out, err), (gc_code, _, gc_err) = ended(run, gc)
+        assert (run_code, out) == (0, "ran\n"), err
+        assert gc_code == 0 and "Traceback" not in gc_err
+    assert sorted(os.listdir(project.data / "trees")) == trees
+
+
+def test_a_removed_pod_ends_the_wait_for_it(project: Project) -> None:
+    assert project.doit("run", "pod=job", "manifest").code == 0
+    holder = subprocess.Popen(
+        ["flock", "--exclusive", str(project.pod(UID)), "sh", "-c", "echo; read line"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None and holder.stdout.readline()
+    waiting = project.started("status", "--wait", "job")
+    for words in (("rm", "job"), ("run", "pod=job"), ("clean", "pod=job")):
+        refused = project.doit(*words)
+        assert refused.code != 0 and "being prepared" in refused.err, words
+    assert waiting.poll() is None
+    holder.communicate("\n")
+    assert ended(waiting)[0][0] == 0
+    assert project.doit("rm", "job").code == 0
+
+
+def test_looking_at_a_pod_from_elsewhere_changes_nothing(project: Project, tmp_path: Path) -> None:
+    assert project.run("job").code == 0
+    before = stamp.at(project.pod(UID) / "phase")
+    project.away = tmp_path
+    dodo = str(project.root / "dodo.py")
+    for words in (("list", "--all", "-s"), ("info", "manifest"), ("why",), ("clean", "-n"), ("forget",), ("status",)):
+        done = project.doit("-f", dodo, *words, "pod=job")
+        assert done.code in (0, 1) and "Traceback" not in done.err, done.err
+    assert stamp.at(project.pod(UID) / "phase") == before
+    assert project.doit("-f", dodo, "pod=job").out == "ran\n"
+
+
+def test_prepare_takes_all_pods_whatever_becomes_of_one(project: Project) -> None:
+    done = project.doit("prepare")
+    assert (done.code, done.out) == (0, "job is prepared\nother is prepared\n"), done.err
+    listed = {one["name"]: one["state"] for one in json.loads(project.doit("ps", "--format", "json").out)}
+    assert listed == {"job": "prepared", "other": "prepared"}
+    assert project.run("job").tasks == {"overlay", "init"}
+    project.write(workbench.spec("bad", "66666666-0000-4000-8000-000000000006", [APP | {"image": "images/no.aci"}]))
+    (project.root / "pods" / "worse.yaml").write_text("nonsense")
+    done = project.doit("prepare")
+    assert done.code == 1 and done.out == "job is prepared\nother is prepared\n" and "Traceback" not in done.err
+    assert "no.aci" in done.err and "worse" in done.err
+    assert project.doit("prepare", "other").out == "other is prepared\n"
+    assert project.doit("prepare", "pod=bad").code == 1
+    project.doit("rm", "bad")
+
+
+def test_nobody_but_root_gets_sentences(project: Project, tmp_path: Path) -> None:
+    assert project.run("job").code == 0
+    (project.root).chmod(0o755)
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.is_relative_to("/tmp"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    project.program = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(DOIT)]
+    for words in (("ps",), ("why", "pod=job"), ("status", "pod=job"), ("gc",), ("rm", "job"), ("run", "pod=job"), ()):
+        told = project.doit(*words)
+        assert "Traceback" not in told.err and "Traceback" not in told.out, (words, told)
+        assert words == () or (told.code != 0 and "ERROR: " in told.err), (words, told)
+    assert project.doit("check").code == 0
+
+
+def test_the_host_is_found_able(project: Project) -> None:
+    done = project.doit("doctor")
+    assert done.code == 0, done.out
+    assert os.listdir(project.data) and not [name for name in os.listdir(project.data) if name.startswith(".")]

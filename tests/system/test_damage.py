@@ -1,0 +1,56 @@
+"""A pod whose directory somebody has damaged in every place at once runs again, or is told and can be removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stages.base.paths import PodPaths
+from tests.commands.test_gc import names_of_a_pod
+from tests.system import workbench
+from tests.system.workbench import Project
+
+pytestmark = pytest.mark.system
+
+UID = "0d6a3d52-31e0-4c8e-9e6c-6a5cf2f5ac01"
+OVERLAY = pytest.mark.parametrize("overlay", [True, False], ids=["overlay", "copy"])
+KINDS: dict[str, Callable[[Path], object]] = {
+    "missing": lambda path: None,
+    "fifo": os.mkfifo,
+    "link": lambda path: os.symlink("/dev/zero", path),
+    "directory": os.mkdir,
+    "bytes": lambda path: path.write_bytes(b"\xff\0{" * 100),
+}
+
+
+def damage(pod: Path, name: str, kind: str) -> None:
+    path = pod / name
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        path.unlink()
+    KINDS[kind](path)
+
+
+@OVERLAY
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.contract("M 22")
+def test_a_damaged_pod_runs_again_or_is_told(tmp_path: Path, kind: str, overlay: bool) -> None:
+    project = Project(tmp_path / "project", tmp_path / "data")
+    project.image("web.aci", workbench.manifest("example.com/web", app=["/bin/true"]), workbench.busybox())
+    container = {"name": "web", "image": "images/web.aci", "command": ["/bin/echo", "it runs"]}
+    project.write(workbench.spec("shop", UID, [container], overlay=overlay, privateUsers="auto", stage1="crun"))
+    assert project.doit("run", "pod=shop").out == "it runs\n"
+    pod = project.pod(UID)
+    known = [*names_of_a_pod(), *(path.name for path in PodPaths(pod).root.iterdir())]
+    for name in sorted(set(known)):
+        if (pod / name).parent.is_dir():
+            damage(pod, name, kind)
+            ran = project.doit("run", "pod=shop")
+            assert "Traceback" not in ran.err, (name, ran.err)
+            assert ran.code == 0 and ran.out == "it runs\n", (name, ran.err)
+    assert project.doit("rm", "pod=shop").code == 0 and not pod.exists()

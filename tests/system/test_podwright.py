@@ -1,0 +1,63 @@
+"""The console script: the same verdicts as doit's, without doit where there is nothing to prepare."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.system import workbench
+from tests.system.workbench import Project
+
+pytestmark = pytest.mark.system
+
+UID = "33333333-0000-4000-8000-000000000003"
+PODWRIGHT = Path(sys.executable).parent / "podwright"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    made = Project(tmp_path / "project", tmp_path / "data", program=[str(PODWRIGHT)])
+    made.image("web.aci", workbench.manifest("example.com/web", app=["/bin/true"]), workbench.busybox())
+    made.write(workbench.spec("web", UID, [{"name": "app", "image": "images/web.aci"}], stage1="stub"))
+    return made
+
+
+def loaded_doit(project: Project) -> bool:
+    """Whether `podwright run` had to become doit: what python says of its imports."""
+    made = Project(project.root, project.data, program=[sys.executable, "-X", "importtime", str(PODWRIGHT)])
+    done = made.doit("run", "pod=web")
+    assert done.code == 0, done.err
+    return "doit.doit_cmd" in done.err
+
+
+def test_the_first_run_is_doits_and_the_next_one_is_not(project: Project) -> None:
+    assert loaded_doit(project)
+    assert not loaded_doit(project)
+
+
+def test_every_change_brings_doit_back_once(project: Project) -> None:
+    assert loaded_doit(project)
+    os.utime(project.root / "images/web.aci")
+    assert loaded_doit(project) and not loaded_doit(project)
+    (project.pod(UID) / "pod").unlink()
+    assert loaded_doit(project) and not loaded_doit(project)
+    project.image("web.aci", workbench.manifest("example.com/web", app=["/bin/false"]), workbench.busybox())
+    assert loaded_doit(project) and not loaded_doit(project)
+
+
+def test_other_words_and_mistakes_are_doits(project: Project) -> None:
+    assert project.doit("check").out == "1 of 1 specs are right\n"
+    refused = project.doit("run", "pod=wbe")
+    assert refused.code == 3 and "did you mean" in refused.err
+    prepared = project.doit("run", "pod=web", "manifest")
+    assert prepared.code == 0 and (project.pod(UID) / "phase").read_text() == "prepared\n"
+    assert not loaded_doit(project)
+
+
+def test_the_steps_are_the_tasks_of_dodo(project: Project) -> None:
+    listed = {line.split()[0] for line in project.doit("list", "--all", "pod=web").out.splitlines()}
+    named = {"image:app", "image:stage1", "tree:app", "tree:stage1", "stage1", "app:app", "manifest", "overlay", "init"}
+    assert listed - {"pods", "image", "tree", "app"} == named

@@ -1,0 +1,60 @@
+"""A port of the host leads into a pod: spec, CNI and the kernel's rules for real, in a host's network of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.system import workbench
+from tests.system.workbench import Project
+
+pytestmark = pytest.mark.system
+
+UID = "7f0c0a3e-6a0e-4f5e-9a57-0d5b0d2f7f61"
+# Another network namespace is another host to the pod: its bridge, addresses and rules end with it.
+HOST = """
+mkdir -p /run/podwright && mount -t tmpfs none /run/podwright && ip link set lo up && exec "$0" "$@"
+"""
+# The app says that it is there just before it listens; the kernel refuses until it does.
+ASK = """
+import socket, sys
+while True:
+    try:
+        with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20) as connection:
+            if said := connection.recv(100):
+                print(said.decode(), end="")
+                break
+    except ConnectionRefusedError:
+        pass
+"""
+
+
+@pytest.mark.contract("L.1 rkt_net")
+def test_a_host_port_leads_to_the_app_of_the_default_network(tmp_path: Path) -> None:
+    host = ["unshare", "--net", "--mount", "sh", "-c", HOST]
+    project = Project(tmp_path / "project", tmp_path / "data", wrapper=host)
+    project.image("web.aci", workbench.manifest("example.com/web"), workbench.busybox())
+    serve = "trap 'exit 5' TERM; echo up; while :; do echo answer | /bin/busybox nc -l -p 8080 & wait $!; done"
+    ports = [{"name": "http", "containerPort": 8080, "hostPort": 18080}]
+    app = {"name": "web", "image": "images/web.aci", "command": ["/bin/sh", "-c", serve], "ports": ports}
+    project.write(workbench.spec("shop", UID, [app], net=["default"]))
+    process = project.started("run", "pod=shop")
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "up\n"
+        (network,) = json.loads((project.pod(UID) / "net-info.json").read_text())
+        namespace = f"--net=/proc/{process.pid}/ns/net"
+        for address, port in ((network["result"]["ips"][0]["gateway"], 18080), (network["ip"], 8080)):
+            asked = ["nsenter", namespace, sys.executable, "-c", ASK, address, str(port)]
+            said = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True)
+            assert said.stdout == "answer\n"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 5, err
+    assert not (project.pod(UID) / "net-info.json").exists()

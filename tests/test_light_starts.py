@@ -1,0 +1,43 @@
+"""What stands between a command and the first instruction of an app loads no module that is slow to load."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stages.stage1 import flavors
+
+ROOT = Path(__file__).parent.parent
+# Each of these, or what it loads in turn, takes from a tenth of Python's own start to all of it.
+HEAVY = frozenset(
+    {
+        *("argparse", "collections", "contextlib", "copy", "dataclasses", "doit", "enum", "functools", "hashlib"),
+        *("inspect", "json", "logging", "pathlib", "random", "re", "shutil", "signal", "socket", "subprocess"),
+        *("tempfile", "threading", "traceback", "typing", "yaml"),
+    }
+)
+
+
+def loaded(root: Path, *modules: str) -> set[str]:
+    """What Python has in memory when it has imported `modules`, which are under `root`."""
+    program = f"import sys; sys.path.insert(0, {str(root)!r}); import {', '.join(modules)}; print(*sys.modules)"
+    command = ["/usr/bin/python3", "-ISBc", program]
+    names = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert names >= set(modules)
+    return names
+
+
+@pytest.mark.parametrize("flavor", ["crun", "fly"])
+@pytest.mark.parametrize("module", ["main", "entry"])
+def test_of_stage1(flavor: str, module: str, tmp_path: Path) -> None:
+    for path, kind, _, content in flavors.members(flavor):
+        if kind == "file" and isinstance(content, bytes):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_bytes(content)
+    assert not HEAVY & loaded(tmp_path / "usr/lib/podwright", f"stages.stage1.{flavor}.{module}")
+
+
+def test_of_a_remembered_start() -> None:
+    assert not HEAVY & loaded(ROOT, "stages.commands.podwright", "stages.linux.acts")
