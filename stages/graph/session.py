@@ -27,7 +27,8 @@ from stages.spec.catalog import Catalog
 HANDOVER = Handover()
 # It sees what the steps look at, from here on.
 WITNESS = Witness()
-ASKED: list[Step] = []
+# What each step said when it was last asked.
+ASKED: dict[Step, Verdict] = {}
 
 _MEMORY = ":memory:"
 
@@ -130,7 +131,7 @@ def verdict(step: Step) -> Verdict:
         return step.verdict()
     with WITNESS.watching():
         found = step.verdict()
-    ASKED.append(step)
+    ASKED[step] = found
     WITNESS.spoiled |= not found.fresh
     return found
 
@@ -141,19 +142,19 @@ def remember(word: str, plan: dict[str, Any], *, dodo: bool) -> None:
         return
     from stages.graph import remember as writer
 
-    writer.keep(WITNESS, word, plan, ASKED, dodo=dodo)
+    writer.keep(WITNESS, word, plan, list(ASKED), dodo=dodo)
 
 
 def prepared(tasks: list[Any]) -> None:
     """Note how far a pod came that was not started: prepared, when every step up to its manifest was done or is fresh.
 
-    An image that is asked for each time is never fresh.
+    An image that is asked for each time is never fresh. What was not done in this run is asked once.
     """
     steps = [(task.meta["step"], task.executed) for task in tasks if task.meta and "step" in task.meta]
     if not steps or HANDOVER.lock_fd is None:
         return
     pod = steps[0][0].context.pod
-    if all(done or step.verdict().fresh for step, done in steps if step.prepares):
+    if all(done or (ASKED.get(step) or step.verdict()).fresh for step, done in steps if step.prepares):
         state.enter(pod, state.Phase.PREPARED)
 
 

@@ -76,9 +76,9 @@ class Witness:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """See everything that this block looks at."""
+        """See everything that this block looks at, unless it is of no use any more."""
         self._depth += 1
-        replaced = self._replace() if self._depth == 1 else []
+        replaced = self._replace() if self._depth == 1 and not self.spoiled else []
         try:
             yield
         finally:
@@ -130,9 +130,9 @@ class Witness:
 
     def _absolute(self, path: Any, below: int | None) -> str:
         name = os.fsdecode(path)
-        if below is not None:
-            name = os.path.join(_REAL["readlink"](f"/proc/self/fd/{below}"), name)
-        return os.path.join(os.getcwd(), name)
+        if name.startswith("/"):
+            return name
+        return os.path.join(os.getcwd() if below is None else _REAL["readlink"](f"/proc/self/fd/{below}"), name)
 
     def _replace(self) -> list[tuple[Any, str, Any]]:
         replaced = []
@@ -187,16 +187,16 @@ class Witness:
     def _on_scandir(self, path: Any = ".") -> None:
         """The entries too: they tell what stat would."""
         self._on_listdir(path)
+        folder = self._absolute("", path) if isinstance(path, int) else path
         try:
             with _REAL["scandir"](path) as entries:
-                found = [(entry.name, entry.is_symlink()) for entry in entries]
+                found = [(os.path.join(os.fsdecode(folder), entry.name), entry.is_symlink()) for entry in entries]
         except OSError:
             return
-        for name, is_link in found:
-            inside, below = (name, path) if isinstance(path, int) else (os.path.join(os.fsdecode(path), name), None)
-            self.saw(inside, False, below)
+        for inside, is_link in found:
+            self.saw(inside, False)
             if is_link:
-                self.saw(inside, True, below)
+                self.saw(inside, True)
 
 
 _REAL: dict[str, Callable[..., Any]] = {

@@ -88,19 +88,24 @@ class Flavors(NamedTuple):
 def sources() -> str:
     """A digest of all program files, and of the Python that their bytecode is for."""
     digest = hashlib.sha256(f"{VERSION} {sys.implementation.cache_tag}".encode())
-    for path in _program_files():
-        digest.update(f"\0{path.relative_to(_PROGRAMS)}\0".encode())
-        digest.update(path.read_bytes())
+    for name in _program_files():
+        digest.update(f"\0{name}\0".encode())
+        digest.update((_PROGRAMS / name).read_bytes())
     return digest.hexdigest()
 
 
 def _stamps() -> dict[str, Any]:
     """What tells without reading that no program file changed."""
-    return {str(path.relative_to(_PROGRAMS)): stamp.at(path) for path in _program_files()}
+    return {name: stamp.at(_PROGRAMS / name) for name in _program_files()}
 
 
-def _program_files() -> list[Path]:
-    return sorted((*_PROGRAMS.rglob("*.py"), *_PROGRAMS.rglob("*.sh")))
+def _program_files() -> list[str]:
+    """Names below this package's stage1. What Python keeps beside them is not looked at."""
+    found = []
+    for folder, inside, names in os.walk(_PROGRAMS):
+        inside[:] = [name for name in inside if name != "__pycache__"]
+        found += [os.path.relpath(os.path.join(folder, name), _PROGRAMS) for name in names]
+    return sorted(name for name in found if name.endswith((".py", ".sh")))
 
 
 def _members(word: str) -> Iterator[Member]:
