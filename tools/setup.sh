@@ -54,23 +54,23 @@ install_packages() {
     quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
-quick_podwright() { # The same command, but what Python's `site` does at its start waits until something needs it.
+quick_script() { # name, function: a command that pip installed, but what Python's `site` does at its start waits until it is needed
     here=$(pwd -P)
     first="#!$here/.venv/bin/python3 -S"
     case $here in *[!A-Za-z0-9/_.+-]*) return ;; esac # a first line has no quotes
     [ ${#first} -lt 127 ] || return 0                 # and the kernel reads no more of it
-    cat >.venv/bin/podwright.new <<END
+    cat >".venv/bin/$1.new" <<END
 $first
-"""podwright of this checkout; written by tools/setup.sh in place of what pip wrote."""
+"""$1 of this checkout; written by tools/setup.sh in place of what pip wrote."""
 import sys
 
 sys.path.insert(0, "$here")
-from stages.commands.podwright import main
+from stages.commands.podwright import $2
 
-sys.exit(main())
+sys.exit($2())
 END
-    chmod 755 .venv/bin/podwright.new
-    mv .venv/bin/podwright.new .venv/bin/podwright
+    chmod 755 ".venv/bin/$1.new"
+    mv ".venv/bin/$1.new" ".venv/bin/$1"
 }
 
 case ${1:-} in
@@ -88,7 +88,8 @@ say "setting up .venv for $1"
 [ -x .venv/bin/pip ] && .venv/bin/python -c pass 2>/dev/null || quietly "$python" -m venv --clear .venv
 quietly .venv/bin/pip install --require-hashes -r "$lock"
 quietly .venv/bin/pip install --no-index --no-build-isolation --no-deps -e .
-quick_podwright
+quick_script podwright main
+quick_script doit doit
 # Imports are twice as slow without bytecode, and where PYTHONDONTWRITEBYTECODE is set nobody else writes it.
 quietly .venv/bin/python -m compileall -q .venv/lib stages dodo.py
 touch .venv/ready-run ".venv/ready-$1"

@@ -1,7 +1,7 @@
-"""`podwright`: doit's commands and words; a `run` that has nothing to prepare starts the pod without loading doit.
+"""The console scripts, `podwright` and a checkout's `doit`: a start that was made before is made again at once.
 
-A start that was made before is made again from what was remembered of it; else the same steps are asked for the same
-verdicts, so all ways always agree; in every other case it becomes doit.
+It is made from what was remembered of it, before doit is loaded, whichever of the two it is. Else `podwright run` asks
+the same steps for the same verdicts, so all ways always agree; in every other case both are doit with its commands.
 """
 
 from __future__ import annotations
@@ -38,6 +38,21 @@ def _main() -> int:
     from stages.commands.main import Main
 
     return guarded(lambda: int(Main().run(words) or 0))
+
+
+def doit() -> int:
+    """doit's console script, as tools/setup.sh has it. Does not return where the pod starts."""
+    streams.ensure()
+    words = sys.argv[1:]
+    asked = words[-1] if words else ""
+    if asked.startswith("pod=") and words in ([asked], ["run", asked]) and os.path.isfile("dodo.py"):
+        code = again.start(os.getcwd(), asked.removeprefix("pod="), known_dodo=True)
+        if code is not None:
+            return code
+    _with_packages()
+    from doit.doit_cmd import DoitMain
+
+    return int(DoitMain().run(words) or 0)
 
 
 def _started(word: str, *, locked: bool) -> int | None:

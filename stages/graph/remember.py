@@ -32,6 +32,8 @@ def keep(witness: Witness, word: str, plan: dict[str, Any], asked: Sequence[Step
     with contextlib.suppress(OSError, PodwrightError):
         if _can_be_repeated(context, plan) and _all(context) <= {_key(step) for step in asked}:
             _code(witness)
+            if dodo:
+                _doit(witness)
             _labels(witness, context)
             if witness.settled():
                 _write(witness, context, word, {**_deeds(context, plan), "dodo": dodo})
@@ -64,6 +66,15 @@ def _code(witness: Witness) -> None:
         if file and file.startswith(again.CODE + os.sep):
             witness.saw(file)
     witness.saw("dodo.py")
+
+
+def _doit(witness: Witness) -> None:
+    """What makes doit the doit that was asked, for whoever starts the pod without loading it: options and plugins."""
+    import doit
+
+    for name in ("pyproject.toml", "doit.cfg"):
+        witness.saw(name)
+    witness.saw(os.path.dirname(os.path.dirname(doit.__file__)), listed=True)
 
 
 def _labels(witness: Witness, context: Context) -> None:

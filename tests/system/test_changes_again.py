@@ -1,7 +1,8 @@
-"""The table of changes once more, by `podwright run` with a remembered start: what doit does again, it does again."""
+"""The table of changes once more, by both console scripts with a remembered start: they do again what doit does."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import doit
 import pytest
 
 from tests.system.test_changes import ONLY_OVERLAY, RUN, TABLE, Bench, Row, stage0
@@ -27,11 +29,11 @@ class Ran(NamedTuple):
     by_doit: bool
 
 
-def run(bench: Bench, *wrapper: str, **variables: str) -> Ran:
-    """`podwright run`, with the project's own code."""
+def run(bench: Bench, *wrapper: str, script: str = "main", **variables: str) -> Ran:
+    """`podwright run`, or this checkout's `doit run`, with the project's own code."""
     project = bench.project
     start = f"import sys; sys.path.insert(0, {str(project.root)!r}); sys.argv[0] = 'podwright'; "
-    start += "from stages.commands.podwright import main; sys.exit(main())"
+    start += f"from stages.commands.podwright import {script}; sys.exit({script}())"
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}
     environment = {**inherited, "PODWRIGHT_DIR": str(project.data), **variables}
     done = subprocess.run(
@@ -49,22 +51,47 @@ def run(bench: Bench, *wrapper: str, **variables: str) -> Ran:
     return Ran(tasks, "stages.graph.session" in imports, "doit.doit_cmd" in imports)
 
 
-def remembered(folder: Path) -> Bench:
+def remembered(folder: Path, script: str = "main") -> Bench:
     """A pod whose start is remembered."""
     bench = Bench(folder, overlay=True)
     for _ in range(MOST_RUNS):
-        if not run(bench).asked:
+        if not run(bench, script=script).asked:
             return bench
     pytest.fail(f"after {MOST_RUNS} runs with nothing to do the steps are still asked")
 
 
+@pytest.mark.parametrize("script", ["main", "doit"])
 @pytest.mark.parametrize("row", (TABLE | ONLY_OVERLAY).values(), ids=(TABLE | ONLY_OVERLAY).keys())
-def test_a_remembered_start_is_never_fresher_than_the_steps(tmp_path: Path, row: Row) -> None:
-    bench = remembered(tmp_path)
+def test_a_remembered_start_is_never_fresher_than_the_steps(tmp_path: Path, row: Row, script: str) -> None:
+    bench = remembered(tmp_path, script)
     row.change(bench)
-    again = run(bench)
+    again = run(bench, script=script)
     assert again.tasks == row.tasks(overlay=True) - RUN[True]
-    assert again.by_doit == bool(again.tasks)
+    assert again.by_doit == (bool(again.tasks) if script == "main" else again.asked)
+
+
+@pytest.mark.parametrize("name", ["doit.cfg", "pyproject.toml"])
+def test_options_of_doit_are_noticed_before_doit_is_loaded(tmp_path: Path, name: str) -> None:
+    bench = remembered(tmp_path, "doit")
+    section = "GLOBAL" if name == "doit.cfg" else "tool.doit"
+    (bench.project.root / name).write_text(f"[{section}]\nverbosity = 2\n")
+    for _ in range(2):
+        assert run(bench, script="doit") == Ran(set(), asked=True, by_doit=True)
+    (bench.project.root / name).unlink()
+    assert any(not run(bench, script="doit").asked for _ in range(MOST_RUNS))
+
+
+def test_doits_own_packages_are_noticed_before_doit_is_loaded(tmp_path: Path) -> None:
+    bench = remembered(tmp_path, "doit")
+    start = json.loads((bench.pod / "start.json").read_text())
+    assert start["dodo"] and str(Path(doit.__file__).parent.parent) in start["files"]
+
+
+def test_what_podwright_found_out_is_not_enough_for_doit(tmp_path: Path) -> None:
+    bench = remembered(tmp_path)
+    assert run(bench, script="doit").by_doit
+    assert not run(bench, script="doit").by_doit
+    assert not run(bench).asked
 
 
 def test_a_variable_counts_where_the_pod_inherits_them(tmp_path: Path) -> None:
