@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 SYSTEM_TESTS = Path(__file__).parent / "system"
 MACHINE_DATA = Path("/var/lib/podwright")
@@ -22,9 +23,17 @@ MACHINE_LOCK = Path(os.environ.get("PODWRIGHT_TEST_LOCK", "/run/lock/podwright-s
 CGROUPS = Path("/sys/fs/cgroup")
 PR_SET_CHILD_SUBREAPER = 36
 HOST_DIRECTORY = pytest.StashKey[str]()
+# Seconds in which what a test leaves behind may end by itself; more than a busy machine needs.
+PATIENCE = float(os.environ.get("PODWRIGHT_TEST_PATIENCE", "60"))
 
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 IS_ROOT = os.geteuid() == 0
+
+# Examples are the same in every run, so that none fails by chance; `--hypothesis-profile=explore` looks for others.
+GENERATED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", GENERATED)
+settings.register_profile("same", GENERATED, derandomize=True)
+settings.load_profile("same")
 
 
 # ---- the session
@@ -204,7 +213,7 @@ def _children() -> set[psutil.Process]:
 
 def _stop(processes: set[psutil.Process]) -> list[str]:
     """End what a test left running (it may be about to end by itself); what had to be killed is returned."""
-    _, alive = psutil.wait_procs(processes, timeout=2)
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
     told = []
     for process in alive:
         try:
@@ -212,5 +221,5 @@ def _stop(processes: set[psutil.Process]) -> list[str]:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(alive, timeout=2)
+    psutil.wait_procs(alive, timeout=PATIENCE)
     return told

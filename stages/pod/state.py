@@ -16,7 +16,7 @@ from stages.base.paths import PodPaths
 from stages.linux import locks
 
 # For readers to be done with their look, in seconds; and between two attempts.
-_PATIENCE, _PAUSE = 1.0, 0.001
+_PATIENCE, _PAUSE = 10.0, 0.001
 
 
 class State(Enum):

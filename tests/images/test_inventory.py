@@ -99,7 +99,7 @@ def test_whiteouts_are_kept_too(store: ImageStore) -> None:
     assert inventory.stored(store.blobs, blob_id) == wanted
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(members(), max_size=6, unique_by=lambda member: member.entry.name))
 def test_whatever_an_archive_holds_comes_back(found: list[build.Member]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stages.base.errors import PodwrightError
@@ -100,7 +100,7 @@ def dumped(document: Any) -> bytes:
     return json.dumps(document).encode()
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(which=st.sampled_from(["config", "manifest", "index", "docker", "docker config"]), wanted=changes)
 @example(which="docker", wanted=[(3, "put", "\ud800")])
 @example(which="docker", wanted=[(4, "put", {"a": "b"})])

@@ -15,7 +15,7 @@ from stages.images import pull
 from stages.images.store import ImageStore
 from stages.linux import locks
 
-PATIENCE = 20.0
+PATIENCE = 500.0  # less than a test may take, so that a thread that waits for nothing ends before
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -16,7 +15,7 @@ import os, signal
 from stages.images import skopeo
 os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT))
 try:
-    with skopeo.running(["sleep", "60"]) as process:
+    with skopeo.running(["sleep", "1000"]) as process:
         process.wait()
 except KeyboardInterrupt:
     print("interrupted")
@@ -24,12 +23,12 @@ except KeyboardInterrupt:
 
 
 def test_an_interrupt_at_the_start_is_not_lost() -> None:
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("interrupted\n", "")
 
 
 def test_the_program_ends_with_the_block() -> None:
-    with pytest.raises(ZeroDivisionError), skopeo.running(["sleep", "60"]) as process:
+    with pytest.raises(ZeroDivisionError), skopeo.running(["sleep", "1000"]) as process:
         raise ZeroDivisionError
     assert process.returncode == -9
 
@@ -42,9 +41,7 @@ def test_its_signals_are_as_any_program_has_them() -> None:
 
 
 def test_a_program_that_is_not_there_leaves_no_signal_held() -> None:
-    began = time.monotonic()
     with pytest.raises(FileNotFoundError), skopeo.running(["/nowhere"]):
         pass
-    with skopeo.running(["sh", "-c", "kill -INT $$; sleep 60"]) as process:
+    with skopeo.running(["sh", "-c", "kill -INT $$; sleep 1000"]) as process:
         assert process.wait() == -2
-    assert time.monotonic() - began < 30

@@ -68,7 +68,7 @@ def plain(entry: Entry) -> tuple[object, ...]:
     return (*(getattr(entry, field) for field in Entry.__slots__ if field != "extents"), lengths)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(members(), max_size=6, unique_by=lambda member: member.entry.name))
 def test_what_is_written_is_read(given_members: list[build.Member]) -> None:
     out = io.BytesIO()
@@ -114,7 +114,7 @@ def samples() -> tuple[bytes, ...]:
 edits = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.data(), edits, st.booleans(), st.floats(0, 1))
 def test_a_damaged_archive_is_read_or_refused_and_stays_in_bounds(
     data: st.DataObject, changes: list[tuple[float, int]], mend: bool, cut: float

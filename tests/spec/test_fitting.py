@@ -101,7 +101,7 @@ def changed(draw: st.DrawFn) -> tuple[str, Any]:
 
 
 @given(changed())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @example(("pod", spec(app={"resources": {"limits": {"cpu": float("nan")}}})))
 @example(("pod", spec(spec={"securityContext": {"supplementalGroups": [1, True]}})))
 @example(("pod", spec(app={"name": "web\n"})))

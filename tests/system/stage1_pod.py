@@ -126,10 +126,10 @@ class HandMadePod:
         finally:
             os.close(lock)
 
-    def run(self, *flags: str, timeout: float = 60, **options: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, *flags: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """`start`, and wait for the end."""
         process = self.start(*flags, **options)
-        out, error = process.communicate(timeout=timeout)
+        out, error = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
     def status(self, app: str) -> str | None:

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.base.errors import ImageError, TreeError
@@ -347,8 +347,7 @@ def test_the_samples_themselves_are_equal(way: Way | None) -> None:
         assert {attempt(sample, [], as_layer, way) for as_layer in (False, True)} <= {"equal", "no index here"}
 
 
-@pytest.mark.timeout(600)  # for making a counterexample small; without one it takes seconds
-@settings(deadline=None, max_examples=1500, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1500)
 @given(sample=st.integers(0, 5), damage=st.lists(steps, min_size=1, max_size=4), as_layer=st.booleans())
 def test_a_malformed_archive_is_refused_or_shown_as_it_is_written(
     way: Way | None, sample: int, damage: list[Damage], as_layer: bool
@@ -356,8 +355,7 @@ def test_a_malformed_archive_is_refused_or_shown_as_it_is_written(
     attempt(samples()[sample], damage, as_layer, way)
 
 
-@pytest.mark.timeout(600)
-@settings(deadline=None, max_examples=1500, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1500)
 @given(sample=st.integers(0, 5), damage=st.lists(steps, min_size=1, max_size=3))
 def test_what_is_accepted_has_the_bytes_that_another_reader_finds(sample: int, damage: list[Damage]) -> None:
     """Python's tarfile, where it finds the same members: it stops at what it does not understand, and says nothing."""

@@ -39,7 +39,7 @@ def running(project: Project) -> Iterator[subprocess.Popen[str]]:
     yield process
     if process.poll() is None:
         project.doit("stop", "--force", "pod=web")
-    process.communicate(timeout=20)
+    process.communicate()
     # What a killed stage1 could not clear away, its gc does.
     project.doit("rm", "pod=web")
 
@@ -79,7 +79,7 @@ def test_a_running_pod_is_seen_entered_kept_and_stopped(project: Project, runnin
     assert state(project, "web") == "running"
     stopped = project.doit("stop", "pod=web")
     assert stopped.code == 0, stopped.err
-    assert running.wait(timeout=20) == 7
+    assert running.wait() == 7
     assert "app-app=7" in project.doit("status", "pod=web").out
     assert "already stopped" in project.doit("stop", "pod=web").out
     assert project.doit("enter", "pod=web", "--", "true").code == 1
@@ -90,7 +90,7 @@ def test_waiting_for_a_pod_ends_with_it(project: Project, running: subprocess.Po
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(timeout=0.5)
     assert project.doit("stop", "--force", "pod=web").code == 0
-    out, _ = waiting.communicate(timeout=20)
+    out, _ = waiting.communicate()
     assert waiting.returncode == 0 and "state=exited" in out
 
 

@@ -25,10 +25,11 @@ def outcome(tmp_path: Path, body: str, **environment: str) -> str:
         "pytestmark = pytest.mark.system\n"
         f"def test_it(tmp_path):\n    {body}\n"
     )
+    own = {"PODWRIGHT_TEST_LOCK": str(tmp_path / "lock"), "PODWRIGHT_TEST_PATIENCE": "0"}
     pytest_alone = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(
         ["unshare", "--mount", *pytest_alone, tmp_path],
-        env={**os.environ, "CI": "", "PODWRIGHT_TEST_LOCK": str(tmp_path / "lock"), **environment},
+        env={**os.environ, "CI": "", **own, **environment},
         capture_output=True,
         text=True,
         check=False,

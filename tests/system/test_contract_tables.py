@@ -286,7 +286,7 @@ def test_enter_waits_for_the_pid_and_fails_when_the_pod_ends_without(tmp_path: P
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(1)
     os.close(held)
-    _, told = waiting.communicate(timeout=30)
+    _, told = waiting.communicate()
     assert waiting.returncode != 0 and "isn't currently running" in told
 
 

@@ -260,9 +260,7 @@ def listed(mount: int) -> list[str]:
     return os.listdir(f"/proc/self/fd/{mount}/.")
 
 
-@settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(plans, max_size=40))
 def test_the_kernel_shows_any_tree_as_it_is(scratch: Path, steps: list[Plan]) -> None:
     maker = Maker(scratch)

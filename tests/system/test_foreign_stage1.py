@@ -150,7 +150,7 @@ def running(foreign: Foreign) -> Iterator[tuple[subprocess.Popen[str], str]]:
         yield process, process.stdout.readline().strip()
     finally:
         process.stdin.close()
-        process.wait(30)
+        process.wait()
         process.stdout.close()
         process.stderr.close()
 
@@ -181,7 +181,7 @@ def test_stop_is_called_as_the_contract_says(
         assert foreign.told("stop", "argv") == [*force, UID]
         assert foreign.told("stop", "cwd") == [str(foreign.pod)] and foreign.told("stop", "sees") == ["the app"]
         # The init is a child of ours: TERM reached the app through it, KILL took it away.
-        assert process.wait(30) == (-9 if force else 143)
+        assert process.wait() == (-9 if force else 143)
 
 
 @OVERLAY
@@ -191,7 +191,7 @@ def test_a_stage1_that_goes_on_in_the_background(tmp_path: Path, programs: dict[
     foreign.project.environment["FOREIGN_MODE"] = "background"
     foreign.app("trap 'exit 3' TERM; while :; do sleep 0.02; done")
     ran = foreign.project.started("run", "pod=shop", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert ran.wait(30) == 0
+    assert ran.wait() == 0
     try:
         # The lock tells that the pod runs, whatever became of the process that was its first.
         assert "state=running" in foreign.project.doit("status", "pod=shop").out
@@ -220,7 +220,7 @@ def test_a_stage1_that_keeps_the_lock_after_its_end(tmp_path: Path, programs: di
         waiting = foreign.project.started("status", "--wait", "pod=shop")
     finally:
         os.close(os.open(hold, os.O_WRONLY))
-    assert "state=exited" in waiting.communicate(timeout=30)[0]
+    assert "state=exited" in waiting.communicate()[0]
     assert foreign.project.doit("rm", "pod=shop").code == 0
 
 

@@ -20,7 +20,7 @@ from stages.trees.store import TreeStore
 from tests.system import workbench
 from tests.system.workbench import CHECKOUT, Project
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.system
 
 UID = "7f0c0a3e-6a0e-4f5e-9a57-0d5b0d2f7f10"
 BASE = ("example.com/base",)
@@ -127,7 +127,7 @@ def changes(shop: Shop) -> int:
         shop.project.environment = {"DIE_AT": "0", "TELL": str(file.fileno())}
         shop.project.program = [sys.executable, "-c", PROGRAM]
         process = shop.project.started("run", "pod=shop", pass_fds=(file.fileno(),))
-        process.communicate(timeout=60)
+        process.communicate()
         shop.project.program, shop.project.environment = None, {}
         assert process.returncode == 0
         return int(file.read())
@@ -172,7 +172,7 @@ def test_runs_that_die_at_any_moment(tmp_path: Path, overlay: bool) -> None:
             process.wait(timeout=moments.uniform(0.05, 0.8))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate()
         shop.check_stores()
     shop.check_converges()
     shop.check_collected()
@@ -186,7 +186,7 @@ def test_a_preparation_that_is_asked_to_stop(tmp_path: Path, number: signal.Sign
     while process.poll() is None and not blobs.exists():
         pass
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert (process.returncode, out) == (128 + number, ""), err
     assert "Traceback" not in err
     shop.check_stores()
@@ -200,7 +200,7 @@ def test_a_killed_run_leaves_no_workers_that_hold_the_pod(tmp_path: Path) -> Non
     while not psutil.Process(process.pid).children():
         assert process.poll() is None
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate()
     ran = shop.project.doit("run", "pod=shop")
     assert ran.code == 0, ran.err
 

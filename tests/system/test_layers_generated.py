@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.images import acl, build
@@ -248,8 +248,7 @@ def compared(plans: list[list[Step]]) -> None:
         indexed(folder, "oci:layout:x", ours)
 
 
-@pytest.mark.timeout(600)  # for making a counterexample small; without one it takes seconds
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(plans=layers_of_steps)
 def test_index_and_files_and_umoci_agree(plans: list[list[Step]]) -> None:
     compared(plans)

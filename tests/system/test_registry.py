@@ -256,7 +256,7 @@ def test_two_pods_that_want_one_image_at_once(registry: Registry, project: Proje
         project.write(workbench.spec(f"it-{uid[-2:]}", uid, [{"name": "app", "image": reference}]))
     running = [project.started("run", f"pod={uid}") for uid in uids]
     for one in running:
-        assert one.communicate(timeout=60)[0] == "first\n" and one.returncode == 0
+        assert one.communicate()[0] == "first\n" and one.returncode == 0
     assert len(images(project)) == 1 and incoming(project) == []
 
 

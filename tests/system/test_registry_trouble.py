@@ -131,7 +131,7 @@ def test_people_at_a_terminal_see_how_far_it_is(project: Project, line: BadLine)
     controller, terminal = pty.openpty()
     try:
         process = project.started("images", "import", f"docker://{line.host}/team/app:1", stderr=terminal)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate()
         assert process.returncode == 0 and out.startswith("sha256-")
         shown = os.read(controller, 1 << 20).decode()
     finally:
@@ -153,9 +153,9 @@ def test_a_hanging_pull_ends_when_it_is_asked_to(
         time.sleep(0.01)
     began = time.monotonic()
     process.send_signal(how)  # to doit alone
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate()
     assert time.monotonic() - began < 10 and process.returncode == 128 + how and "Traceback" not in err, err
-    psutil.wait_procs(children, timeout=5)
+    psutil.wait_procs(children)
     assert not any(one.is_running() for one in children)
     line.repair()
     runs(project)
@@ -174,9 +174,9 @@ def test_other_commands_end_at_once_too(project: Project, line: BadLine, command
         assert process.poll() is None, process.communicate()
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate()
     assert time.monotonic() - began < 10 and (process.returncode, out) == (130, "") and "Traceback" not in err, err
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children)
     assert not alive and not (project.root / "out").exists()
 
 
@@ -198,10 +198,10 @@ def test_a_pull_that_is_killed_midway_leaves_nothing_to_trip_over(
     children = programs(process)
     assert len(children) == 1
     kill(process)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate()
     assert process.returncode != 0 and "Traceback" not in err, err
     # What fetched for a process that is gone does not go on for nobody.
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children)
     assert not alive
     assert kill is of_doit or ("was killed" in err and store(project) == [])
     line.repair()

@@ -33,9 +33,7 @@ SAY = "echo ran; echo told >&2; exit 3"
 def shell(project: Project, program: str, line: str) -> Result:
     """A line of shell, in which $P is the program."""
     environment = {**os.environ, **project.environment, "PODWRIGHT_DIR": str(project.data), "P": program}
-    done = subprocess.run(
-        ["bash", "-c", line], cwd=project.root, env=environment, capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run(["bash", "-c", line], cwd=project.root, env=environment, capture_output=True, text=True)
     return Result(done.returncode, done.stdout, done.stderr)
 
 

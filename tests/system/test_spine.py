@@ -80,7 +80,7 @@ def test_debian_runs_and_its_package_manager_finds_every_file_right(
         "stat -c '%a %U:%G %n' /usr/bin/passwd /etc/shadow /usr/bin/chage /tmp; perl -e 'print 6 * 7, chr 10'"
     )
     write(project, app("os", script, "images/debian.aci"), overlay=overlay)
-    first = project.run("shop", timeout=110)
+    first = project.run("shop")
     expected = [
         "debian",
         "1",
@@ -266,7 +266,7 @@ def test_sigterm_reaches_the_app(project: Project) -> None:
     process = project.started("run", "pod=shop")
     until_ready(process)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate()
     assert (process.returncode, out) == (7, "asked\n"), err
 
 
@@ -312,7 +312,7 @@ def test_a_second_run_of_a_running_pod_fails_at_once(project: Project) -> None:
     third = project.doit("run", "pod=shop", "manifest")
     assert sorted(str(path) for path in project.pod(UID).rglob("*")) == before
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate()
     for refused in (second, third):
         assert refused.code != 0 and refused.out == ""
         assert "pod shop is running" in refused.err and "Traceback" not in refused.err
@@ -330,7 +330,7 @@ def test_two_data_directories_may_run_a_pod_of_one_uuid(project: Project, tmp_pa
     assert other.doit("gc", "--grace-period", "0s").code == 0
     assert process.poll() is None
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate()
     assert process.returncode == 7
 
 
@@ -342,7 +342,7 @@ def test_a_running_pod_mounts_nothing_on_the_host(project: Project) -> None:
     until_ready(process)
     during = Path("/proc/self/mountinfo").read_text()
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate()
     assert during == before
 
 

@@ -66,7 +66,7 @@ def test_signals_reach_the_app(pod: HandMadePod, number: signal.Signals) -> None
     process = pod.start()
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate()
     assert process.returncode == 9
 
 
@@ -75,7 +75,7 @@ def test_an_app_that_does_not_mind_is_killed_by_sigterm(pod: HandMadePod) -> Non
     process = pod.start()
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate()
     assert (process.returncode, pod.status("web")) == (143, "143")
 
 
@@ -87,7 +87,7 @@ def test_sigterm_becomes_the_stop_signal_of_the_image(pod: HandMadePod, name: st
     process = pod.start()
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     subprocess.run([pod.entrypoint("stop"), pod.uuid], cwd=pod.path, check=True)
-    process.communicate(timeout=30)
+    process.communicate()
     assert process.returncode == 9
 
 
@@ -97,7 +97,7 @@ def test_an_app_that_ignores_sigterm_is_killed_after_its_grace(pod: HandMadePod)
     process = pod.start()
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate()
     assert (process.returncode, pod.status("web")) == (137, "137")
 
 
@@ -109,7 +109,7 @@ def test_second_interrupt_kills_at_once(pod: HandMadePod) -> None:
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "heard\n"
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate()
     assert (process.returncode, pod.status("web")) == (137, "137")
 
 
@@ -122,8 +122,8 @@ def test_nothing_survives_a_killed_init_and_gc_clears_what_it_left(pod: HandMade
     running = psutil.Process(process.pid).children(recursive=True)
     assert len(running) >= 5
     process.kill()
-    process.communicate(timeout=30)
-    _, alive = psutil.wait_procs(running, timeout=10)
+    process.communicate()
+    _, alive = psutil.wait_procs(running)
     assert [child for child in alive if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
     for _ in range(2):
         subprocess.run([pod.entrypoint("gc"), "--debug", pod.uuid], cwd=pod.path, check=True)
@@ -136,7 +136,7 @@ def test_a_pod_whose_init_was_killed_runs_again(pod: HandMadePod) -> None:
     process = pod.start()
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate()
     pod.manifest["apps"][0]["app"]["environment"] = [{"name": "SECONDS_TO_SLEEP", "value": "0"}]
     ended = pod.run()
     assert (ended.returncode, ended.stdout) == (0, "up\n"), ended
@@ -144,7 +144,7 @@ def test_a_pod_whose_init_was_killed_runs_again(pod: HandMadePod) -> None:
 
 def test_what_an_app_leaves_running_ends_with_the_pod(pod: HandMadePod) -> None:
     pod.add("web", sh("sleep 1000 </dev/null >/dev/null 2>&1 & exit 0"))
-    ended = pod.run(timeout=30)
+    ended = pod.run()
     assert ended.returncode == 0
 
 
@@ -155,7 +155,7 @@ def test_the_lock_is_held_while_the_pod_runs_and_no_app_has_it(pod: HandMadePod)
     assert [process.stdout.readline() for _ in range(2)] == ["0\n", "0\n"]
     assert pod.locked()
     assert (pod.path / "pid").read_text() == str(process.pid)
-    process.communicate("\n", timeout=30)
+    process.communicate("\n")
     assert not pod.locked()
 
 
@@ -508,7 +508,7 @@ def test_the_process_that_holds_the_namespaces_gives_nothing_away(pod: HandMadeP
 def test_stdin_of_the_caller_is_the_apps(pod: HandMadePod) -> None:
     pod.add("web", sh("read line; echo got $line"))
     process = pod.start(stdin=subprocess.PIPE)
-    assert process.communicate("word\n", timeout=30)[0] == "got word\n"
+    assert process.communicate("word\n")[0] == "got word\n"
 
 
 @pytest.mark.contract("L.1 rkt_interactive")
@@ -526,7 +526,7 @@ def test_only_an_interactive_pod_has_a_terminal(pod: HandMadePod, flags: tuple[s
     except OSError:
         pass
     os.close(master)
-    assert process.wait(timeout=30) == 0
+    assert process.wait() == 0
     assert terminal in heard.decode().split()
     assert ("got Saluton" in heard.decode()) == (terminal == "yes")
 
@@ -575,7 +575,7 @@ def test_enter_gives_the_apps_own_confinement(pod: HandMadePod) -> None:
     command = [pod.entrypoint("enter"), f"--pid={process.pid}", "--appname=web", "--", *sh(f"{script}; exit 7")]
     entered = subprocess.run([*command, "a=b", "--"], cwd=pod.path, capture_output=True, text=True, check=False)
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate()
     assert entered.returncode == 7, entered
     assert entered.stdout.splitlines()[:-1] == "".join(own).splitlines()[:-1]
     assert entered.stdout.splitlines()[-1] == "a=b|--"
@@ -596,7 +596,7 @@ def test_stop_ends_the_pod(pod: HandMadePod, flags: tuple[str, ...], code: int) 
     process = pod.start()
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     subprocess.run([pod.entrypoint("stop"), *flags, pod.uuid], cwd=pod.path, check=True)
-    process.communicate(timeout=30)
+    process.communicate()
     assert process.returncode == code
     again = subprocess.run([pod.entrypoint("stop"), pod.uuid], cwd=pod.path, capture_output=True, text=True, check=True)
     assert "already stopped" in again.stderr
@@ -637,7 +637,7 @@ def test_the_callers_streams_and_devices_stay_the_callers(
     null = os.stat("/dev/null")
     with open(tmp_path / "out", "w") as out, open(tmp_path / "err", "w") as error:
         process = pod.start(*flags, stdout=out, stderr=error)
-        process.communicate(timeout=30)
+        process.communicate()
     assert (process.returncode, (tmp_path / "out").read_text()) == (0, "said\n"), (tmp_path / "err").read_text()
     assert {(tmp_path / name).stat().st_uid for name in ("out", "err")} == {0}
     after = os.stat("/dev/null")

@@ -83,11 +83,10 @@ def test_the_default_network_has_an_address_and_a_way_to_the_host(pod: HandMadeP
         port = str(server.getsockname()[1])
         pod.manifest["apps"][0]["app"]["environment"] = [{"name": "PORT", "value": port}]
         process = pod.start(*flags(config))
-        server.settimeout(30)
         connection, _ = server.accept()
         with connection:
             assert connection.recv(100) == b"hello\n"
-        out, error = process.communicate(timeout=30)
+        out, error = process.communicate()
     assert f"{SUBNET}." in out and f"default via {SUBNET}.1" in out, (out, error)
     assert not (pod.path / "net-info.json").exists()
 
@@ -97,7 +96,7 @@ def test_gc_takes_down_what_a_killed_init_left(pod: HandMadePod, config: Path) -
     process = pod.start(*flags(config))
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate()
     assert any(pod.uuid in line for line in rules())
     for _ in range(2):
         subprocess.run([pod.entrypoint("gc"), pod.uuid], cwd=pod.path, check=True)
@@ -114,7 +113,7 @@ def test_a_network_that_could_not_be_taken_down_is_tried_again(pod: HandMadePod,
     leases.rename(config / "away")
     leases.write_text("in the way of whoever looks for the lease")
     (root / "dir1/go").touch()
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate()
     assert process.returncode == 0
     assert told.count("\n") == 1 and told.startswith("stage1: failed to take down network default: bridge: "), told
     assert "the next run tries it again, and gc" in told

@@ -52,7 +52,7 @@ def test_fly_passes_signals_on(fly: HandMadePod, number: signal.Signals) -> None
     process = fly.start("--net=host")
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate()
     assert process.returncode == 128 + number
 
 
@@ -63,7 +63,7 @@ def test_fly_gives_its_app_the_stop_signal_and_the_time_to_end(fly: HandMadePod)
     process = fly.start("--net=host")
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     subprocess.run([fly.entrypoint("stop"), fly.uuid], cwd=fly.path, check=True)
-    process.communicate(timeout=30)
+    process.communicate()
     assert (process.returncode, fly.status("web")) == (7, "7")
 
 
@@ -73,7 +73,7 @@ def test_fly_kills_its_app_when_the_time_to_end_is_over(fly: HandMadePod) -> Non
     process = fly.start("--net=host")
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     subprocess.run([fly.entrypoint("stop"), fly.uuid], cwd=fly.path, check=True)
-    process.communicate(timeout=30)
+    process.communicate()
     assert (process.returncode, fly.status("web")) == (137, "137")
 
 
@@ -84,7 +84,7 @@ def test_the_app_of_fly_dies_with_a_killed_init(fly: HandMadePod) -> None:
     app = int(process.stdout.readline())
     watch = os.pidfd_open(app)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate()
     # Readable once the process has ended; waits for as long as the test may take.
 
     assert select.select([watch], [], [], 30)[0]
@@ -120,7 +120,7 @@ def test_entering_a_fly_pod_gives_the_apps_root_and_user(fly: HandMadePod) -> No
     command = [fly.entrypoint("enter"), f"--pid={pid}", "--appname=web", "--", *sh("id -u; cat /dir1/file; echo $VAR")]
     entered = subprocess.run(command, cwd=fly.path, capture_output=True, text=True, check=False)
     subprocess.run([fly.entrypoint("stop"), fly.uuid], cwd=fly.path, check=True)
-    process.communicate(timeout=30)
+    process.communicate()
     assert entered.stdout == "1000\ndir1x\n", entered
     assert process.returncode == 143
 

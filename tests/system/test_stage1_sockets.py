@@ -103,7 +103,7 @@ def test_a_socket_activated_app_answers(tmp_path: Path) -> None:
         assert process.stdout is not None and process.stdout.readline() == "up\n"
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(b"HELO", server.getsockname())
-        out, error = process.communicate(timeout=30)
+        out, error = process.communicate()
         assert (process.returncode, out) == (0, "HELO"), error
 
 
@@ -141,5 +141,5 @@ def test_what_doit_was_passed_reaches_the_app(tmp_path: Path) -> None:
         # The second run is one in which there is nothing to prepare.
         for _ in range(2):
             process = project.started("run", "pod=shop", pass_fds=[server.fileno()])
-            out, error = process.communicate(timeout=60)
+            out, error = process.communicate()
             assert (process.returncode, out.splitlines()) == (0, ["1 1 http", name_of(server)]), error

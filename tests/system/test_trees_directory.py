@@ -155,7 +155,6 @@ def test_devices_and_fifos_with_two_names_are_one_inode(tmp_path: Path) -> None:
     assert (stat.S_IMODE(found[b"a"].mode), found[b"a"].owner, found[b"a"].mtime_ns) == (0o4666, (5, 6), -1)
 
 
-@pytest.mark.timeout(600)
 def test_a_debian_system_is_what_gnu_tar_makes_of_it(scratch: Path) -> None:
     archive, theirs = scratch / "minbase.tar", scratch / "theirs"
     workbench.debian(archive)

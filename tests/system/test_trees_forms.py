@@ -64,13 +64,13 @@ def started(made: Project, pod: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         if process.poll() is None:
             made.doit("stop", "--force", pod)
-            process.communicate(timeout=60)
+            process.communicate()
 
 
 def finished(process: subprocess.Popen[str], folder: Path) -> str:
     """What the app says when it was given its word."""
     (folder / "go").write_text("go on\n")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert process.returncode == 0, err
     return out
 

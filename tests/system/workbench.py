@@ -84,17 +84,17 @@ class Project:
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options}
         return subprocess.Popen(self.command(*words), cwd=self.away or self.root, env=environment, text=True, **options)
 
-    def doit(self, *words: str, timeout: float = 60) -> Result:
+    def doit(self, *words: str) -> Result:
         """The command, to its end."""
         process = self.started(*words)
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate()
         return Result(process.returncode, out, err)
 
-    def run(self, pod: str, *words: str, timeout: float = 60) -> Result:
+    def run(self, pod: str, *words: str) -> Result:
         """`doit run pod=…` with a report of the tasks that were executed; groups are no tasks."""
         report = self.data.parent / "report.json"
         report.unlink(missing_ok=True)
-        done = self.doit("run", "-r", "json", "-o", str(report), f"pod={pod}", *words, timeout=timeout)
+        done = self.doit("run", "-r", "json", "-o", str(report), f"pod={pod}", *words)
         tasks = json.loads(report.read_text())["tasks"] if report.exists() and report.stat().st_size else []
         executed = {one["name"] for one in tasks if one["result"] not in ("up-to-date", None)}
         groups = {name.partition(":")[0] for name in (one["name"] for one in tasks) if ":" in name}

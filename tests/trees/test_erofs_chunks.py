@@ -158,7 +158,7 @@ def sparse_files(draw: st.DrawFn) -> tuple[int, list[tuple[int, bytes]], int]:
     return position + draw(edges), parts, draw(st.sampled_from([0, 0, 1, 200, 511]))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(files=st.lists(sparse_files(), min_size=1, max_size=4), cut=st.integers(0, 600))
 def test_any_sparse_file_reads_back(
     tmp_path_factory: pytest.TempPathFactory, files: list[tuple[int, list[tuple[int, bytes]], int]], cut: int

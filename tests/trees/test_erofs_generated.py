@@ -126,7 +126,7 @@ def check(reader: Reader, nodes: dict[bytes, Node], contents: dict[bytes, bytes]
     assert len(groups) == reader.inodes
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(steps=st.lists(plans, max_size=40))
 def test_any_tree_comes_back(tmp_path_factory: pytest.TempPathFactory, steps: list[Plan]) -> None:
     maker = Maker(tmp_path_factory.mktemp("tree"))
@@ -158,7 +158,7 @@ broken = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(names=st.dictionaries(st.binary(max_size=3), broken, max_size=3))
 def test_no_tree_makes_anything_but_a_sound_image_or_an_error(
     tmp_path_factory: pytest.TempPathFactory, names: dict[bytes, Node]

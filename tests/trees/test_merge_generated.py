@@ -101,7 +101,7 @@ def entry_lists(draw: st.DrawFn, clock: itertools.count[int]) -> list[Entry]:
     return draw(st.permutations(entries))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(layer_lists())
 def test_merging_is_putting_the_layers_on_top_of_each_other(layers: list[Layer]) -> None:
     model = Model(directories={b"": None})
