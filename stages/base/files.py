@@ -15,7 +15,7 @@ from typing import BinaryIO
 from stages.base import entries
 from stages.base.errors import HostError
 
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
+_TEMPORARY = r"\..+\.[0-9a-f]{8}"
 
 
 def publish(path: Path, data: bytes, mode: int = 0o640, *, durable: bool = True) -> None:
@@ -55,7 +55,7 @@ def _token() -> str:
 def abandoned(folder: Path) -> list[Path]:
     """The temporary files in `folder` whose writers were killed, as it seems: remove_abandoned makes sure."""
     try:
-        found = [path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name)]
+        found = [path for path in folder.iterdir() if re.fullmatch(_TEMPORARY, path.name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(path for path in found if _unless_written(path, lambda: None))

@@ -17,7 +17,7 @@ from stages.base.progress import Progress
 from stages.commands import common
 from stages.graph import session
 from stages.graph.terminal import Terminal
-from stages.images import blobs, bundle, bundle_import, compression, lockfile, openpgp
+from stages.images import blobs, bundle, bundle_import, compression, lockfile
 from stages.images.bundle import Contents, Papers
 from stages.images.guard import Delivery, Guard, beside
 from stages.images.lockfile import Hold
@@ -73,7 +73,7 @@ def _opened(path: Path, guard: Guard, progress: Progress) -> Iterator[int]:
     """
     if not path.is_file():
         raise ImageError(f"no file {path}", reason="no-file")
-    delivery = Delivery(path.name, lambda: beside(path, openpgp.MAX_FILE))
+    delivery = Delivery(path.name, lambda: beside(path))
     with open(path, "rb") as raw, contextlib.ExitStack() as stack:
         file = stack.enter_context(guard.whole(raw, delivery, progress))
         plain = compression.detect(file.read(compression.HEAD)) is compression.Compression.PLAIN

@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 from stages.base.errors import PodwrightError, StartError
 from stages.images.lockfile import Hold
 from stages.linux import process
-from stages.pod import stage1, start
 
 
 class Handover:
@@ -65,6 +64,8 @@ class Handover:
             return error.exit_code
 
     def _become(self, plan: dict[str, Any]) -> NoReturn:
+        from stages.pod import stage1, start
+
         assert self.lock_fd is not None, "the lock is taken before the first task"
         program, argv = start.ready(plan, os.environ, _say)
         environment = stage1.environment(os.environ, self.lock_fd, plan["labels"])

@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from stages.base import files, stamp
+from stages.base import files
 from stages.base.digest import canonical, sha256_hex, short
 from stages.base.errors import ImageError
 from stages.base.paths import DataDir
 from stages.base.progress import Progress
 from stages.base.verdict import FRESH, Verdict, compare
-from stages.images import called, guard, openpgp
+from stages.images import called, settings, sources
 from stages.images.ask import Ask, is_settled, not_fetched, not_stored
-from stages.images.guard import Guard
 from stages.images.reference import (
     Directory,
     Layout,
@@ -31,9 +30,10 @@ from stages.images.reference import (
 )
 from stages.images.sources import Sources
 from stages.images.store import OCI_PREFIX, ImageStore
-from stages.spec.model import PullPolicy
+from stages.spec.model import PullPolicy, Signatures
 
 if TYPE_CHECKING:
+    from stages.images.guard import Guard
     from stages.images.platform import Wanted
 
 
@@ -51,6 +51,8 @@ class Finder(NamedTuple):
     @property
     def guard(self) -> Guard:
         """Whose signatures count here."""
+        from stages.images.guard import Guard
+
         return Guard.of(self.store, self.environment)
 
     @property
@@ -99,7 +101,7 @@ class Finder(NamedTuple):
             return Verdict.stale(f"the pull policy of {ask.text} is Always")
         if isinstance(reference, Layout | Directory) and not is_settled(ask, reference):
             note = self._note(ask, reference) or {}
-            return Verdict(compare(note.get("identity"), _identity(reference, ask.text), ask.text)[:3])
+            return Verdict(compare(note.get("identity"), sources.state(reference, ask.text), ask.text)[:3])
         return FRESH
 
     def bring(self, ask: Ask, progress: Progress) -> str:
@@ -167,7 +169,7 @@ class Finder(NamedTuple):
             raise not_stored(ask.text, ", or not as signed as it must be, and its pull policy is Never")
         from stages.images import remote
 
-        demanded = self.guard.settings.signatures("network", ask.signatures)
+        demanded = self._demanded("network", ask)
         try:
             note = remote.bring(
                 self.guard, remote.Errand(reference, self._note(ask, reference) or {}, demanded), progress
@@ -181,17 +183,24 @@ class Finder(NamedTuple):
 
     def _let_in(self, ask: Ask, path: Path, file: BinaryIO, progress: Progress) -> str:
         """Import a local archive, with the signature beside it."""
-        delivery = guard.Delivery(ask.text, lambda: guard.beside(path, openpgp.MAX_FILE))
-        return self.guard.add(file, delivery, self.guard.settings.signatures("local", ask.signatures), progress)
+        from stages.images import guard
+
+        delivery = guard.Delivery(ask.text, lambda: guard.beside(path))
+        return self.guard.add(file, delivery, self._demanded("local", ask), progress)
 
     def _signed(self, ask: Ask, reference: Reference, found: str) -> Verdict:
         """Whether a stored image is as well signed as is demanded of the reference. OCI images have skopeo's."""
         if found.startswith(OCI_PREFIX) or not isinstance(reference, Url | Named | LocalFile | StoredId):
             return FRESH
         fetched = isinstance(reference, Url) or (isinstance(reference, Named) and self._note(ask, reference))
-        own = self.guard
-        demanded = own.settings.signatures("network" if fetched else "local", ask.signatures)
-        return own.verdict(found, demanded, ask.text, ask.signer if found == ask.image_id else "")
+        demanded = self._demanded("network" if fetched else "local", ask)
+        if demanded is Signatures.OFF:
+            return FRESH
+        return self.guard.verdict(found, demanded, ask.text, ask.signer if found == ask.image_id else "")
+
+    def _demanded(self, origin: str, ask: Ask) -> Signatures:
+        """How well signed an image from there must be. Raises HostError for settings that cannot be understood."""
+        return settings.read(self.environment).signatures(origin, ask.signatures)
 
     def _asks_again(self, ask: Ask, reference: Reference) -> bool:
         """Whether the network is asked although the image is there. A name that never came from there is not."""
@@ -215,7 +224,8 @@ class Finder(NamedTuple):
 
         exact = reference._replace(digest=ask.digest) if ask.digest else reference
         try:
-            made = pull(self.store, Errand(exact, self._wanted(ask), self.guard.settings.patience), progress)
+            patience = settings.read(self.environment).patience
+            made = pull(self.store, Errand(exact, self._wanted(ask), patience), progress)
         except ImageError as error:
             if not ask.digest or error.reason != "not-found":
                 raise
@@ -230,13 +240,13 @@ class Finder(NamedTuple):
         return layouts_import.add(self.store, reference, self._wanted(ask), ask.text, progress)
 
     def _local(self, ask: Ask, reference: Layout | Directory, make: Callable[[], str]) -> str:
-        before = _identity(reference, ask.text)
+        before = sources.state(reference, ask.text)
         note = self._note(ask, reference)
         if note and note.get("identity") == before and self.store.has(note["image"]):
             called.keep(self.store, note["image"])
             return str(note["image"])
         image_id = make()
-        if _identity(reference, ask.text) != before:
+        if sources.state(reference, ask.text) != before:
             raise ImageError(f"{ask.text} was changed while it was being imported", hint="run again", reason="moving")
         self._remember(ask, reference, {"image": image_id, "identity": before})
         return image_id
@@ -280,16 +290,3 @@ def _is_translated(store: ImageStore, image_id: str) -> bool:
     from stages.images import oci_app
 
     return oci_app.is_current(store.manifest_bytes(image_id))
-
-
-def _identity(reference: Layout | Directory, text: str) -> Any:
-    """What tells one state of local files from another without reading them. Raises ImageError."""
-    if isinstance(reference, Directory):
-        from stages.images import folder
-
-        return folder.identity(reference.path, text)
-    path = reference.path / "index.json" if reference.kind == "oci" else reference.path
-    try:
-        return stamp.of(os.stat(path))
-    except OSError as error:
-        raise ImageError(f"{text}: {error.strerror}: {path.name}", reason="no-file") from error

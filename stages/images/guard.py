@@ -19,7 +19,7 @@ from stages.base.digest import canonical
 from stages.base.errors import ImageError
 from stages.base.progress import Progress
 from stages.base.verdict import FRESH, Verdict
-from stages.images import blobs, keys, settings
+from stages.images import blobs, keys, openpgp, settings
 from stages.images.keys import Keystore
 from stages.images.manifest import ImageManifest
 from stages.images.openpgp import Key
@@ -146,8 +146,6 @@ class _Check:
 
     def bytes(self) -> None:
         """Some trusted key must have signed all bytes of the file."""
-        from stages.images import openpgp
-
         where = self._delivery.where
         with self._tolerant():
             found = self._delivery.signature()
@@ -204,11 +202,11 @@ class _Check:
             self._progress.warn(error.sentence)
 
 
-def beside(path: os.PathLike[str], limit: int) -> bytes | None:
+def beside(path: os.PathLike[str]) -> bytes | None:
     """The bytes of the signature file of a local archive, FILE.asc (contract F.8); None without one."""
     try:
         with open(f"{os.fspath(path)}{SUFFIX}", "rb") as file:
-            return file.read(limit + 1)
+            return file.read(openpgp.MAX_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
 

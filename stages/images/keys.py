@@ -25,7 +25,7 @@ from stages.images import openpgp
 from stages.images.openpgp import Key
 from stages.spec import names
 
-_FINGERPRINT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_FINGERPRINT = r"[0-9a-f]{40}|[0-9a-f]{64}"
 _MOST_KEYS = 4096
 
 
@@ -149,7 +149,7 @@ def _in_folder(place: KeyPaths, prefix: str, own: bool) -> Iterator[Trusted]:
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
-        if _FINGERPRINT.fullmatch(entry.name) is None:
+        if re.fullmatch(_FINGERPRINT, entry.name) is None:
             continue
         status = entry.stat(follow_symlinks=False)
         if stat.S_ISREG(status.st_mode):

@@ -20,8 +20,8 @@ from stages.linux import host
 FORMAT = 1
 SUFFIX = ".lock"
 
-_PLATFORM = re.compile(r"[\w.-]+/[\w.-]+(/[\w.-]+)?")
-_DIGEST = re.compile(r"sha512:[0-9a-f]{128}|sha256:[0-9a-f]{64}")
+_PLATFORM = r"[\w.-]+/[\w.-]+(/[\w.-]+)?"
+_DIGEST = r"sha512:[0-9a-f]{128}|sha256:[0-9a-f]{64}"
 _FIELDS = {"reference", "platform", "digest", "size", "signer", "index_digest", "tree"}
 
 
@@ -136,10 +136,10 @@ def _locked(item: Any) -> Locked:
     for key, word in words.items():
         if not isinstance(word, str):
             raise ValueError(f"{key} is no string")
-    if words["platform"] and not _PLATFORM.fullmatch(words["platform"]):
+    if words["platform"] and not re.fullmatch(_PLATFORM, words["platform"]):
         raise ValueError(f"{words['platform']!r} is no platform")
     for one in (item["digest"], *tree, *filter(None, (words["index_digest"],))):
-        if not isinstance(one, str) or not _DIGEST.fullmatch(one):
+        if not isinstance(one, str) or not re.fullmatch(_DIGEST, one):
             raise ValueError(f"{one!r} is no digest")
     size = item["size"]
     if type(size) is not int or size < 0:

@@ -32,7 +32,7 @@ _ORIGINS = ("network", "local")
 _DEFAULT = {"network": Signatures.REQUIRE, "local": Signatures.OFF}
 _STRICTNESS = (Signatures.OFF, Signatures.WARN, Signatures.REQUIRE)
 _LONGEST = 86400  # seconds
-_HOST = re.compile(r"[a-z0-9.:\[\]-]{1,255}")
+_HOST = r"[a-z0-9.:\[\]-]{1,255}"
 
 
 class Settings(NamedTuple):
@@ -70,7 +70,7 @@ def _parsed(data: bytes, path: Path) -> dict[str, Any]:
         _closed(rules, _ORIGINS, "signatures: ")
         found: dict[str, Any] = {origin: Signatures(rules[origin]) for origin in rules}
         hosts = document.get("http", [])
-        if not isinstance(hosts, list) or not all(isinstance(one, str) and _HOST.fullmatch(one) for one in hosts):
+        if not isinstance(hosts, list) or not all(isinstance(one, str) and re.fullmatch(_HOST, one) for one in hosts):
             raise ValueError("http is no list of hosts")
         found |= {"http": frozenset(hosts)} if "http" in document else {}
         return found | ({"patience": _seconds(document["patience"])} if "patience" in document else {})

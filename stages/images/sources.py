@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from stages.base import files, stamp
 from stages.base.digest import canonical
@@ -16,6 +16,7 @@ from stages.base.errors import ImageError
 from stages.base.paths import DataDir
 from stages.base.verdict import FRESH, Verdict, compare
 from stages.images import called
+from stages.images.reference import Directory, Layout
 from stages.images.store import ImageStore
 
 # Kernels stamp files with a clock that ticks every 1 to 10 ms. A file younger than this could be written again
@@ -95,6 +96,19 @@ def identity(path: Path) -> dict[str, int]:
         return stamp.of(os.stat(path))
     except OSError as error:
         raise _missing(path, str(path), error) from error
+
+
+def state(reference: Layout | Directory, text: str) -> Any:
+    """The same of a layout or a folder. Raises ImageError."""
+    if isinstance(reference, Directory):
+        from stages.images import folder
+
+        return folder.identity(reference.path, text)
+    path = reference.path / "index.json" if reference.kind == "oci" else reference.path
+    try:
+        return stamp.of(os.stat(path))
+    except OSError as error:
+        raise ImageError(f"{text}: {error.strerror}: {path.name}", reason="no-file") from error
 
 
 def _settled(descriptor: int, where: str) -> dict[str, int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from stages.linux import erofs_mount
 
@@ -22,8 +22,7 @@ class Way(Enum):
     LOOP = "loop"
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(NamedTuple):
     """What a host can do. way: the best that works, or None. refusals: why each better one does not, in order."""
 
     way: Way | None

@@ -25,7 +25,7 @@ IMAGE_VOLUMES = "podwright/image-volumes"
 RETAIN, REMOVE = "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"
 # Isolators that exclude each other: one of a kind in the spec replaces what the image has of the other, too.
 _ALTERNATIVES = (frozenset((RETAIN, REMOVE)), frozenset(("os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set")))
-_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+_ENVIRONMENT_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 
 
 def runtime_app(
@@ -60,7 +60,7 @@ def runtime_app(
 
 def inherited(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Which variables of the caller an app can inherit, and the names that it cannot (no valid appc names, M 3)."""
-    good = {name: value for name, value in environment.items() if _ENVIRONMENT_NAME.match(name)}
+    good = {name: value for name, value in environment.items() if re.fullmatch(_ENVIRONMENT_NAME, name)}
     return good, sorted(environment.keys() - good.keys())
 
 

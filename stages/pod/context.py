@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from stages.linux import overlay
 from stages.pod import labels, manifest, pins, shifts, stage1
 from stages.pod.labels import Labels
 from stages.pod.pins import Pins
-from stages.spec.model import Auto, Off, OverlayMode, PodSpec, Range
+from stages.spec.model import OverlayMode, PodSpec, Range, Users
 from stages.trees.store import Recipe, TreeStore
 
 # Words that tasks use where others have an app's name; no app may be called so (spec/checks.py).
@@ -34,20 +33,24 @@ STAGE1 = "stage1"
 DEPENDENCIES = "dependencies"
 
 
-@dataclass(frozen=True)
 class Context:
     """What the steps of one pod work with. project: the folder of dodo.py. environment: the caller's.
 
     reading: only questions are asked, and nothing may be changed to answer them. hold: what the lock file counts for.
     """
 
-    project: Path
-    data: DataDir
-    spec: PodSpec
-    environment: Mapping[str, str]
-    progress: Progress = field(default_factory=Silent)
-    reading: bool = False
-    hold: Hold = Hold.AUTO
+    def __init__(
+        self,
+        project: Path,
+        data: DataDir,
+        spec: PodSpec,
+        environment: Mapping[str, str],
+        progress: Progress | None = None,
+        reading: bool = False,
+        hold: Hold = Hold.AUTO,
+    ) -> None:
+        self.project, self.data, self.spec, self.environment = project, data, spec, environment
+        self.progress, self.reading, self.hold = progress or Silent(), reading, hold
 
     @cached_property
     def pod(self) -> PodPaths:
@@ -211,9 +214,9 @@ class Context:
     def shift_pair(self) -> tuple[int, int] | None:
         """First id and number of ids of the pod's user namespace, or None."""
         match self.spec.stage0.private_users:
-            case Off():
+            case Users.OFF:
                 return None
-            case Auto():
+            case Users.AUTO:
                 return shifts.held(self.data, self.pod, HostDir.of(self.environment))
             case Range(shift, count):
                 if not self.reading:
@@ -222,7 +225,7 @@ class Context:
 
     def private_users_text(self) -> str:
         """The same as rkt writes it: SHIFT:COUNT, or "" (contract G)."""
-        if self.reading and isinstance(self.spec.stage0.private_users, Auto) and not shifts.known(self.data, self.pod):
+        if self.reading and self.spec.stage0.private_users is Users.AUTO and not shifts.known(self.data, self.pod):
             return "a range that is still to be chosen"
         pair = self.shift_pair()
         return f"{pair[0]}:{pair[1]}" if pair else ""

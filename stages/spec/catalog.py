@@ -22,7 +22,7 @@ FOLDER = "pods"
 SUFFIXES = (".yaml", ".yml")
 SHORTEST_PREFIX = 4  # hex digits of a UUID
 
-_PREFIX = re.compile(r"[0-9a-f-]+")
+_PREFIX = r"[0-9a-f-]+"
 
 
 class Entry(NamedTuple):
@@ -117,7 +117,7 @@ class Catalog:
         known = [row.name for row in rows.values() if row.name]
         close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}?" if close else "the pods are: " + (", ".join(sorted(known)[:8]) or "none")
-        if 0 < len(word) < SHORTEST_PREFIX and _PREFIX.fullmatch(word.lower()):
+        if 0 < len(word) < SHORTEST_PREFIX and re.fullmatch(_PREFIX, word.lower()):
             hint = f"the beginning of a UUID needs {SHORTEST_PREFIX} digits; {hint}"
         if unreadable:
             hint += f"; `doit check` says why {', '.join(unreadable[:3])} cannot be read"

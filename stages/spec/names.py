@@ -9,20 +9,20 @@ from stages.base.errors import SpecError
 # Words that tasks use where others have an app's name (`image:stage1`, `image:dependencies`).
 RESERVED = ("stage1", "dependencies")
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
-_IDENTIFIER = re.compile(r"[a-z0-9](?:[a-z0-9\-._~/]*[a-z0-9])?")
-_UUID_DIGITS = re.compile(r"[0-9a-f]{32}")
+_NAME = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_IDENTIFIER = r"[a-z0-9](?:[a-z0-9\-._~/]*[a-z0-9])?"
+_UUID_DIGITS = r"[0-9a-f]{32}"
 _NIL = "0" * 32
 
 
 def is_name(text: str) -> bool:
     """Whether `text` is an AC Name: lower-case letters, digits and inner hyphens. Runs of hyphens pass, as in rkt."""
-    return _NAME.fullmatch(text) is not None
+    return re.fullmatch(_NAME, text) is not None
 
 
 def is_identifier(text: str) -> bool:
     """Whether `text` is an AC Identifier: as a name, with `. _ ~ /` as further inner characters."""
-    return _IDENTIFIER.fullmatch(text) is not None
+    return re.fullmatch(_IDENTIFIER, text) is not None
 
 
 def sanitise_name(text: str) -> str:
@@ -49,7 +49,7 @@ def app_name(image_name: str) -> str:
 def uuid(text: str) -> str | None:
     """The UUID in its one printed form, 8-4-4-4-12 lower case, or None: no UUID, or the nil one."""
     digits = text.lower().replace("-", "")
-    if _UUID_DIGITS.fullmatch(digits) is None or digits == _NIL:
+    if re.fullmatch(_UUID_DIGITS, digits) is None or digits == _NIL:
         return None
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 

@@ -11,14 +11,12 @@ from stages.base.digest import canonical
 from stages.spec import names, quantity
 from stages.spec.model import (
     App,
-    Auto,
     Capabilities,
     EmptyDir,
     Env,
     HostPath,
     Isolator,
     Mount,
-    Off,
     OverlayMode,
     Pairs,
     PathType,
@@ -32,6 +30,7 @@ from stages.spec.model import (
     Security,
     Signatures,
     Stage0,
+    Users,
     Volume,
 )
 from stages.spec.spelling import capability_names, cleaned, port_name
@@ -191,8 +190,8 @@ def _stage0(item: Data) -> Stage0:
 
 def _private_users(item: Any) -> PrivateUsers:
     if item is False:
-        return Off()
-    return Auto() if item == "auto" else Range(int(item["shift"]), int(item["count"]))
+        return Users.OFF
+    return Users.AUTO if item == "auto" else Range(int(item["shift"]), int(item["count"]))
 
 
 def _pairs(item: Mapping[str, str] | None) -> Pairs:

@@ -12,7 +12,7 @@ from stages.base.errors import SpecError
 
 LARGEST = 2**63 - 1  # what the kernel's files and the other readers of a manifest hold
 
-_QUANTITY = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,3}))?", re.ASCII)
+_QUANTITY = r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,3}))?"
 _THOUSANDS = {"n": -3, "u": -2, "m": -1, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 _BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DIGITS = 40
@@ -38,7 +38,7 @@ def _rounded_up(value: str | int | float, scale: int) -> int:
 
 def _ratio(text: str) -> tuple[int, int]:
     """The quantity as numerator and denominator, which is positive."""
-    match = _QUANTITY.fullmatch(text)
+    match = re.fullmatch(_QUANTITY, text, re.ASCII)
     sign, whole, fraction, suffix, exponent = match.groups(default="") if match else ("",) * 5
     digits = whole + fraction
     if not digits or len(digits) > _DIGITS:
@@ -56,5 +56,5 @@ def _ratio(text: str) -> tuple[int, int]:
 
 def is_quantity(text: str) -> bool:
     """Whether `text` has the form of a quantity; it may still be too large."""
-    match = _QUANTITY.fullmatch(text)
+    match = re.fullmatch(_QUANTITY, text, re.ASCII)
     return match is not None and bool(match[2] or match[3])

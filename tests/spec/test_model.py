@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stages.spec.model import Auto, Capabilities, Off, PrivateUsers
+from stages.spec.model import Capabilities
 
 DEFAULT = frozenset({"CAP_CHOWN", "CAP_KILL"})
 EVERY = DEFAULT | {"CAP_NET_ADMIN", "CAP_SYS_ADMIN"}
@@ -24,8 +24,3 @@ def test_capabilities_are_dropped_before_they_are_added(
     add: tuple[str, ...], drop: tuple[str, ...], result: frozenset[str]
 ) -> None:
     assert Capabilities(add, drop).applied(DEFAULT, EVERY) == result
-
-
-def test_choices_without_data_are_not_each_other() -> None:
-    choices: list[PrivateUsers] = [Off(), Auto(), Off()]
-    assert [one == choices[0] for one in choices] == [True, False, True]
