@@ -50,8 +50,8 @@ install_packages() {
         exit 1
     fi
     say "installing $*"
-    quietly apt-get update
-    quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+    quietly apt-get -o Acquire::Retries=5 update
+    quietly env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 install -y --no-install-recommends "$@"
 }
 
 quick_script() { # name, function: a command that pip installed, but what Python's `site` does at its start waits until it is needed

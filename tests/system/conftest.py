@@ -1,4 +1,4 @@
-"""What several of the system tests start for one test: a registry, and somebody who signs."""
+"""What several of the system tests need: a registry, somebody who signs, a Debian."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.images.signing import Signer
+from tests.system import workbench
 from tests.system.registry import Registry
 
 
@@ -23,3 +24,10 @@ def signer(tmp_path: Path) -> Iterator[Signer]:
     made = Signer(tmp_path / "gpg")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def minbase(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Debian as one tar archive, fetched once in a run; a developer may keep one in /dev/shm."""
+    kept = Path("/dev/shm/minbase.tar")
+    return kept if kept.is_file() else workbench.debian(tmp_path_factory.mktemp("minbase") / "minbase.tar")

@@ -21,9 +21,11 @@ class Registry:
     def __init__(self, folder: Path, *, secret: bool = False) -> None:
         self.folder, self.secret = folder, secret
         folder.mkdir(parents=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.host = f"127.0.0.1:{free.getsockname()[1]}"
+        # Nobody else is given a port that is bound, though nobody listens there; the registry may bind it as well.
+        self._port = socket.socket()
+        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._port.bind(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self._port.getsockname()[1]}"
         self.environment = self._home()
         self.process: subprocess.Popen[bytes] | None = None
         self.start()

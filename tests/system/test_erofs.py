@@ -21,7 +21,6 @@ from stages.linux.erofs import Way, probe
 from stages.linux.overlay import Overlay
 from stages.trees.erofs_probe import probe as probe_directory
 from stages.trees.model import Node, Tree
-from tests.system import workbench
 from tests.system.erofs_host import Made, isolated, look, make_index, opened, tree_of, user_namespace
 from tests.trees.erofs_maker import Maker, directory
 from tests.trees.test_erofs_generated import Plan, grow, plans
@@ -54,15 +53,6 @@ def way(request: pytest.FixtureRequest, disk: Path) -> Way:
 def scratch(disk: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=disk) as path:
         yield Path(path)
-
-
-@pytest.fixture(scope="session")
-def minbase(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small Debian, as one tar archive."""
-    kept = Path("/dev/shm/minbase.tar")
-    if kept.is_file():
-        return kept
-    return workbench.debian(tmp_path_factory.mktemp("debian") / "minbase.tar")
 
 
 def rich_source(root: Path) -> None:

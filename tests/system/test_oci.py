@@ -32,7 +32,6 @@ from tests.system.workbench import Project
 
 pytestmark = pytest.mark.system
 
-DEBIAN = Path("/dev/shm/minbase.tar")  # where a developer may keep one
 LAYERS = 100
 
 
@@ -44,14 +43,13 @@ def do(*words: str | Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def debian(minbase: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A layout with a Debian root as one layer (`one`) and, changed in many ways, as five (`five`)."""
     folder = tmp_path_factory.mktemp("debian")
-    archive = DEBIAN if DEBIAN.exists() else workbench.debian(folder / "root.tar")
     layout, bundle = folder / "layout", folder / "bundle"
     do("umoci", "init", "--layout", layout)
     do("umoci", "new", "--image", f"{layout}:one")
-    do("umoci", "raw", "add-layer", "--image", f"{layout}:one", archive)
+    do("umoci", "raw", "add-layer", "--image", f"{layout}:one", minbase)
     do("umoci", "unpack", "--image", f"{layout}:one", bundle)
     for change in CHANGES:
         change(bundle / "rootfs")

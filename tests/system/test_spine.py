@@ -61,13 +61,10 @@ def sentences(result: Result) -> str:
 # ---- images
 
 
-@pytest.fixture(scope="session")
-def debian_members(tmp_path_factory: pytest.TempPathFactory) -> list[Member]:
+@pytest.fixture
+def debian_members(minbase: Path) -> list[Member]:
     """A small Debian: what mmdebstrap makes."""
-    archive = Path("/dev/shm/minbase.tar")
-    if not archive.is_file():
-        archive = workbench.debian(tmp_path_factory.mktemp("debian") / "minbase.tar")
-    return [Member(entry, lambda: open(archive, "rb")) for entry in tar.read_entries(archive)]
+    return [Member(entry, lambda: open(minbase, "rb")) for entry in tar.read_entries(minbase)]
 
 
 @BOTH_WAYS

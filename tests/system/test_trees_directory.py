@@ -23,7 +23,6 @@ from stages.trees import directory, fingerprint
 from stages.trees.merge import Layer, merge, size
 from stages.trees.model import Node, Tree
 from stages.trees.shift import Shift
-from tests.system import workbench
 from tests.trees.on_disk import Facts, facts
 
 pytestmark = pytest.mark.system
@@ -155,12 +154,11 @@ def test_devices_and_fifos_with_two_names_are_one_inode(tmp_path: Path) -> None:
     assert (stat.S_IMODE(found[b"a"].mode), found[b"a"].owner, found[b"a"].mtime_ns) == (0o4666, (5, 6), -1)
 
 
-def test_a_debian_system_is_what_gnu_tar_makes_of_it(scratch: Path) -> None:
-    archive, theirs = scratch / "minbase.tar", scratch / "theirs"
-    workbench.debian(archive)
+def test_a_debian_system_is_what_gnu_tar_makes_of_it(minbase: Path, scratch: Path) -> None:
+    theirs = scratch / "theirs"
     theirs.mkdir()
-    tar("-xpf", archive, "-C", theirs)
-    tree = tree_of(archive)
+    tar("-xpf", minbase, "-C", theirs)
+    tree = tree_of(minbase)
     write(tree, scratch / "ours")
     assert size(tree) > 100 << 20
     assert differences(facts(theirs), facts(scratch / "ours")) == {}

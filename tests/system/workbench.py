@@ -106,12 +106,11 @@ class Project:
 
 
 def debian(archive: Path) -> Path:
-    """Make a small Debian, as one tar archive.
-
-    For fixtures of a session too, which are no test's: what mmdebstrap mounts is seen by nobody else.
-    """
-    command = ["unshare", "--mount", "mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", "bookworm"]
-    subprocess.run([*command, str(archive)], check=True, capture_output=True)
+    """Make a small Debian, as one tar archive. What mmdebstrap mounts is seen by nobody else."""
+    command = ["unshare", "--mount", "mmdebstrap", "--quiet", "--variant=minbase", "--format=tar"]
+    command += ["--aptopt=Acquire::Retries 5", "bookworm", str(archive)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     return archive
 
 
