@@ -80,7 +80,7 @@ class Catalog:
         file = self._match(word, rows)
         row = rows[file]
         for other, twin in rows.items():
-            if other != file and (twin.uid == row.uid or twin.name == row.name):
+            if other != file and _same(row, twin):
                 # Said of the files as they are now, not as they were indexed.
                 fresh = {one: self._identify(one, rows[one].stamp) for one in (file, other)}
                 if problem := _twin(file, fresh[file], fresh):
@@ -204,6 +204,11 @@ def _begins(uid: str, word: str) -> bool:
     if len(lowered.replace("-", "")) < SHORTEST_PREFIX:
         return False
     return uid.startswith(lowered) or ("-" not in lowered and uid.replace("-", "").startswith(lowered))
+
+
+def _same(row: Row, twin: Row) -> bool:
+    """Whether two files claim one UUID or one name; that both lack it is no claim."""
+    return bool((row.uid and twin.uid == row.uid) or (row.name and twin.name == row.name))
 
 
 def _twin(file: str, row: Row, rows: Mapping[str, Row]) -> str | None:

@@ -92,3 +92,11 @@ def test_a_file_rewritten_at_once_with_the_same_size_is_read_again(project: Path
     (project / "pods" / "a.yaml").write_text(text("omega", ALPHA))
     assert catalog(project).select("omega").name == "omega"
     assert reason(project, "alpha") == "unknown-pod"
+
+
+def test_two_files_that_lack_the_same_are_no_twins(project: Path) -> None:
+    for name in ("gamma", "delta"):
+        (project / "pods" / f"{name}.yaml").write_text(text(name, "x").replace(", uid: x", ""))
+    with pytest.raises(SpecError, match="uid") as caught:
+        catalog(project).select("gamma")
+    assert "delta" not in caught.value.text()
