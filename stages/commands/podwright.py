@@ -35,8 +35,9 @@ def _main() -> int:
             return code
     _with_packages()
     from stages.commands.common import guarded
-    from stages.commands.main import Main
+    from stages.commands.main import Main, look_once
 
+    look_once()
     return guarded(lambda: int(Main().run(words) or 0))
 
 
@@ -52,6 +53,9 @@ def doit() -> int:
     _with_packages()
     from doit.doit_cmd import DoitMain
 
+    from stages.commands.main import look_once
+
+    look_once()
     return int(DoitMain().run(words) or 0)
 
 

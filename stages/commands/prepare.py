@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-import subprocess
+import importlib
+import multiprocessing
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from doit.doit_cmd import DoitMain
 
 from stages.base.errors import PodError, SpecError
 from stages.commands import common
 from stages.commands.locked import LOCKED
+from stages.commands.main import look_once
+from stages.linux import kernel
 from stages.spec.catalog import Catalog
 
 _LAST = "manifest"
+_NEEDED = (
+    *("sqlite3", "stages.commands.run", "stages.graph.listing", "stages.graph.reporter", "stages.graph.tasks"),
+    *("stages.copy_stage1", "stages.import_image", "stages.mount_overlay", "stages.render_app", "stages.render_tree"),
+    *("stages.start_init", "stages.write_manifest"),
+)
 
 
 class Prepare(common.PodCommand):
@@ -30,13 +41,34 @@ class Prepare(common.PodCommand):
         asked = common.pods_asked(words)
         # A faulty spec is prepared too, as far as hearing what is wrong with it goes.
         known = [one.uid or one.path.stem for one in catalog.entries()]
+        _load()
         return common.each(asked or known, lambda word: _prepare(dodo, catalog.select(word).name, held))
 
 
 def _prepare(dodo: Path, pod: str, held: list[str]) -> None:
     """One pod, by a doit of its own: a process prepares one pod. Raises PodError when that failed, and has said why."""
-    argv = [sys.executable, "-m", "doit", "-f", str(dodo), "run", *held, f"pod={pod}", _LAST]
-    code = subprocess.run(argv, cwd=dodo.parent, stdin=subprocess.DEVNULL, check=False).returncode
-    if code:
+    words = ["-f", str(dodo), "run", *held, f"pod={pod}", _LAST]
+    process = multiprocessing.get_context("fork").Process(target=_doit, args=(os.getpid(), dodo.parent, words))
+    process.start()
+    try:
+        process.join()
+    except KeyboardInterrupt:
+        process.join()  # it was interrupted too, and leaves things as they should be
+        raise
+    if process.exitcode:
         raise PodError(f"pod {pod} was not prepared", reason="not-prepared")
     print(f"{pod} is prepared", flush=True)
+
+
+def _doit(parent: int, project: Path, words: list[str]) -> NoReturn:
+    kernel.die_with(parent)
+    os.chdir(project)
+    sys.argv[1:] = words
+    sys.exit(common.guarded(lambda: int(DoitMain().run(words) or 0)))
+
+
+def _load() -> None:
+    """Load what every process that prepares a pod needs: it is forked, and has it."""
+    look_once()
+    for name in _NEEDED:
+        importlib.import_module(name)

@@ -194,6 +194,34 @@ def test_a_preparation_that_is_asked_to_stop(tmp_path: Path, number: signal.Sign
     shop.check_collected()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_preparation_of_all_pods_that_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+    shop = Shop(tmp_path, overlay=True, bulk=64 << 20)
+    process = shop.project.started("prepare", start_new_session=True)
+    while process.poll() is None and not (shop.project.data / "images/incoming").exists():
+        pass
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130 if number == signal.SIGINT else -number, ""), err
+    assert "Traceback" not in err
+    shop.check_stores()
+    shop.check_converges()
+    shop.check_collected()
+
+
+def test_a_killed_preparation_of_all_pods_leaves_nobody_who_goes_on(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, overlay=True, bulk=64 << 20)
+    process = shop.project.started("prepare")
+    while not (children := psutil.Process(process.pid).children()):
+        assert process.poll() is None
+    process.kill()
+    process.communicate(timeout=30)
+    psutil.wait_procs(children, timeout=30)
+    assert not any(one.is_running() for one in children)
+    shop.check_converges()
+    shop.check_collected()
+
+
 def test_a_killed_run_leaves_no_workers_that_hold_the_pod(tmp_path: Path) -> None:
     shop = Shop(tmp_path, overlay=True, bulk=64 << 20)
     process = shop.project.started("run", "-n", "2", "pod=shop", "manifest")
