@@ -29,16 +29,23 @@ STRIDE = 2
 BOTH_WAYS = pytest.mark.parametrize("overlay", [True, False], ids=["overlay", "copy"])
 
 # doit, dying instead of giving or taking a name for the n-th time; 0: the times are counted. Everything is written
-# under a name that nobody reads, so these are the moments when what others see changes.
+# under a name that nobody reads, so these are the moments when what others see changes. In the middle of an import of
+# the file STOP_IN the process that does it stops, until it is told to go on.
 PROGRAM = f"""
 import os, signal, sys
 sys.path.insert(0, {str(CHECKOUT)!r})
 from doit.__main__ import main
 deadly, told, count = int(os.environ["DIE_AT"]), int(os.environ["TELL"]), 0
 names = {{"os.rename", "os.link", "os.remove"}}
-begun = os.getpid()
+begun, importing = os.getpid(), os.environ.get("STOP_IN")
 def watch(event, arguments):
-    global count
+    global count, importing
+    if event == "open" and importing:
+        if importing == "now":
+            importing = ""
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif str(arguments[0]).endswith(importing):
+            importing = "now"
     if event in names and os.getpid() == begun:
         count += 1
         if count == deadly:
@@ -178,14 +185,24 @@ def test_runs_that_die_at_any_moment(tmp_path: Path, overlay: bool) -> None:
     shop.check_collected()
 
 
+def importing(shop: Shop, *words: str) -> subprocess.Popen[str]:
+    """A preparation that has stopped in the middle of an import."""
+    shop.project.program = [sys.executable, "-c", PROGRAM]
+    shop.project.environment = {"DIE_AT": "-1", "TELL": "0", "STOP_IN": "/base.aci"}
+    process = shop.project.started("run", *words, "pod=shop", "manifest")
+    shop.project.program, shop.project.environment = None, {}
+    whole = psutil.Process(process.pid)
+    while not any(one.status() == psutil.STATUS_STOPPED for one in (whole, *whole.children())):
+        assert process.poll() is None, process.communicate()
+    return process
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_preparation_that_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
     shop = Shop(tmp_path, overlay=True, bulk=64 << 20)
-    process = shop.project.started("run", "pod=shop", "manifest")
-    blobs = shop.project.data / "images/incoming"
-    while process.poll() is None and not blobs.exists():
-        pass
+    process = importing(shop)
     process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
     out, err = process.communicate()
     assert (process.returncode, out) == (128 + number, ""), err
     assert "Traceback" not in err
@@ -224,9 +241,7 @@ def test_a_killed_preparation_of_all_pods_leaves_nobody_who_goes_on(tmp_path: Pa
 
 def test_a_killed_run_leaves_no_workers_that_hold_the_pod(tmp_path: Path) -> None:
     shop = Shop(tmp_path, overlay=True, bulk=64 << 20)
-    process = shop.project.started("run", "-n", "2", "pod=shop", "manifest")
-    while not psutil.Process(process.pid).children():
-        assert process.poll() is None
+    process = importing(shop, "-n", "2")
     process.kill()
     process.communicate()
     ran = shop.project.doit("run", "pod=shop")

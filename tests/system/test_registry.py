@@ -13,6 +13,7 @@ import pytest
 from stages.images import build
 from tests.images.oci_maker import Image, digest, layer, write_layout, write_platforms
 from tests.system import workbench
+from tests.system.bad_line import bad_line
 from tests.system.registry import PASSWORD, USER, Registry
 from tests.system.workbench import Project, Result
 
@@ -293,13 +294,17 @@ def test_an_interrupted_pull_leaves_nothing_to_trip_over(
 ) -> None:
     large = layer([*workbench.busybox(), build.regular("srv/large", random.Random(1).randbytes(60_000_000))])
     write_layout(tmp_path / "large", {"x": Image([large], "plain", process={"Cmd": ["ls", "/srv"]})})
-    write(project, registry.push(f"oci:{tmp_path / 'large'}:x", "team/large:1"))
-    process = project.started("run", "pod=it", start_new_session=True)
-    folder = project.data / "images/incoming"
-    while process.poll() is None and not any(folder.glob("pull-*/blobs")):
-        pass
-    os.killpg(process.pid, how)
-    process.communicate()
-    ran(project.run("it"), "large")
+    registry.push(f"oci:{tmp_path / 'large'}:x", "team/large:1")
+    with bad_line(registry.host) as line:
+        registry.trust(line.host)
+        write(project, f"docker://{line.host}/team/large:1")
+        line.until = 20_000_000
+        process = project.started("run", "pod=it", start_new_session=True)
+        while line.passed < line.until:
+            assert process.poll() is None, process.communicate()
+        os.killpg(process.pid, how)
+        process.communicate()
+        line.repair()
+        ran(project.run("it"), "large")
     assert incoming(project) == []
     assert len(images(project)) == 1

@@ -63,15 +63,27 @@ def test_a_passed_socket_is_the_app_s(pod: HandMadePod) -> None:
         assert ended.stdout.splitlines() == ["1 1 http", name_of(server)]
 
 
+def of_one_number() -> tuple[socket.socket, socket.socket]:
+    """Of both kinds."""
+    while True:
+        stream, datagrams = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            datagrams.bind(stream.getsockname())
+            return stream, datagrams
+        except OSError:  # somebody has it
+            stream.close()
+            datagrams.close()
+
+
 @pytest.mark.contract("L.1 rkt_socket_activation")
 def test_each_socket_goes_to_its_port_and_what_fits_none_is_told(pod: HandMadePod) -> None:
+    first, datagrams = of_one_number()
     with (
-        socket.create_server(("127.0.0.1", 0)) as first,
+        first,
+        datagrams,
         socket.create_server(("127.0.0.1", 0)) as second,
         socket.create_server(("127.0.0.1", 0)) as other,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
     ):
-        datagrams.bind(("127.0.0.1", first.getsockname()[1]))
         ports = [port("two", second.getsockname()[1]), port("udp", first.getsockname()[1], "udp")]
         # The first comes by the port of the host that is exposed for it.
         add(pod, "web", TELL, *ports, port("one", 80))
@@ -84,10 +96,12 @@ def test_each_socket_goes_to_its_port_and_what_fits_none_is_told(pod: HandMadePo
 
 @pytest.mark.contract("L.1 rkt_socket_activation")
 def test_a_port_whose_socket_nobody_passed_gets_one(pod: HandMadePod) -> None:
-    with socket.create_server(("", 0)) as free:
-        number = free.getsockname()[1]
-    add(pod, "web", f"{TELL}; cat /proc/net/tcp /proc/net/tcp6 | grep -ci ':{number:04X} '", port("http", number))
-    ended = run(pod)
+    with socket.socket() as kept:  # for whoever says that he shares it, which chance gives to nobody
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("", 0))
+        number = kept.getsockname()[1]
+        add(pod, "web", f"{TELL}; cat /proc/net/tcp /proc/net/tcp6 | grep -ci ':{number:04X} '", port("http", number))
+        ended = run(pod)
     lines = ended.stdout.splitlines()
     assert ended.returncode == 0 and lines[0] == "1 1 http" and lines[1].startswith("socket:["), ended
     assert int(lines[2]) >= 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import multiprocessing
 import os
 import stat
 import struct
 import subprocess
 from collections.abc import Iterator
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -248,9 +250,10 @@ def test_nobody_else_gets_in_before_a_directory_is_whole(tmp_path: Path) -> None
     assert stat.S_IMODE((target / "d").stat().st_mode) == 0o777
 
 
-def _swap_for_links(target: str, outside: str) -> None:
+def _swap_for_links(target: str, outside: str, begun: Event) -> None:
     """Replace every directory that turns up by a link to `outside`, until killed."""
     here = os.open(target, os.O_RDONLY)
+    begun.set()
     number = 0
     while True:
         for name in os.listdir(here):
@@ -268,12 +271,14 @@ def test_directories_that_turn_into_links_lead_nowhere(scratch: Path) -> None:
     shared = Node(Kind.FILE, 0o666, 4321, 4321)
     landing = {b"landed": Node(Kind.FIFO), b"precious": shared}
     folders = {b"d%d" % number: Node(Kind.DIRECTORY, 0o777, 4321, 4321, children=landing) for number in range(300)}
-    refused = 0
-    for attempt in range(1000):
+    forking, refused = multiprocessing.get_context("fork"), 0
+    for attempt in itertools.count():  # until the race was really on, often enough
         target = scratch / f"t{attempt}"
         target.mkdir()
-        process = multiprocessing.get_context("fork").Process(target=_swap_for_links, args=(str(target), str(outside)))
+        begun = forking.Event()
+        process = forking.Process(target=_swap_for_links, args=(str(target), str(outside), begun))
         process.start()
+        begun.wait()
         try:
             write(Tree(Node(Kind.DIRECTORY, children=folders), ()), target)
         except (OSError, TreeError):
@@ -284,4 +289,3 @@ def test_directories_that_turn_into_links_lead_nowhere(scratch: Path) -> None:
         if refused == 20:
             break
     assert facts(outside) == before
-    assert refused == 20  # the race was really on
