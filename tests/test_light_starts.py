@@ -1,8 +1,9 @@
-"""What stands between a command and the first instruction of an app loads no module that is slow to load."""
+"""What a run asks before it does anything, and what stands before an app's first instruction, is quick to load."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,17 @@ HEAVY = frozenset(
         *("argparse", "collections", "contextlib", "copy", "dataclasses", "doit", "enum", "functools", "hashlib"),
         *("inspect", "json", "logging", "pathlib", "random", "re", "shutil", "signal", "socket", "subprocess"),
         *("tempfile", "threading", "traceback", "typing", "yaml"),
+    }
+)
+# What only a step that does something needs, or a spec that was not seen before.
+OF_WORK = frozenset(
+    {
+        *("jsonschema", "psutil", "ssl", "stages.stage1.flavors", "yaml"),
+        *(f"stages.images.{name}" for name in ("build", "compression", "entry", "guard", "intake", "inventory")),
+        *(f"stages.images.{name}" for name in ("keys", "oci", "openpgp", "pull", "remote", "signature", "tar")),
+        *(f"stages.pod.{name}" for name in ("inside", "kvm", "metadata", "start")),
+        *(f"stages.spec.{name}" for name in ("checks", "document", "fitting", "schema", "words", "yaml")),
+        *(f"stages.trees.{name}" for name in ("directory", "erofs", "erofs_probe", "merge", "model", "workers")),
     }
 )
 
@@ -41,3 +53,11 @@ def test_of_stage1(flavor: str, module: str, tmp_path: Path) -> None:
 
 def test_of_a_remembered_start() -> None:
     assert not HEAVY & loaded(ROOT, "stages.commands.podwright", "stages.linux.acts")
+
+
+def test_of_a_run_that_asks_its_steps() -> None:
+    """What asking them loads in turn, a system test looks at: test_cost.py."""
+    program = "import dodo, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-Bc", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = set(done.stdout.split())
+    assert names >= {"stages.graph.session", "stages.render_tree"} and not OF_WORK & names

@@ -36,7 +36,7 @@ class Flavors(NamedTuple):
 
     def is_flavor(self, word: str) -> bool:
         """Whether the word is a flavor's name rather than an image reference."""
-        return word in stage1.FLAVORS
+        return word in stage1.WORDS
 
     def verdict(self, word: str) -> Verdict:
         """Fresh when the image was built from the programs as they are, and is still stored."""
@@ -64,10 +64,11 @@ class Flavors(NamedTuple):
         import tempfile
 
         from stages.images import build
+        from stages.stage1 import flavors
 
         now, stamps = sources(), _stamps()
         with tempfile.TemporaryFile() as archive:
-            build.write_archive(archive, stage1.manifest(word, VERSION, host.arch()), _members(word))
+            build.write_archive(archive, flavors.manifest(word, VERSION, host.arch()), _members(word))
             archive.seek(0)
             image_id = self.store.add(archive, f"stage1 {word}", progress)
         files.make_directory(self.data.images.sources)
@@ -104,15 +105,16 @@ def _program_files() -> list[str]:
     found = []
     for folder, inside, names in os.walk(_PROGRAMS):
         inside[:] = [name for name in inside if name != "__pycache__"]
-        found += [os.path.relpath(os.path.join(folder, name), _PROGRAMS) for name in names]
-    return sorted(name for name in found if name.endswith((".py", ".sh")))
+        found += [os.path.join(folder, name) for name in names if name.endswith((".py", ".sh"))]
+    above = len(os.path.join(_PROGRAMS, ""))
+    return sorted(path[above:] for path in found)
 
 
 def _members(word: str) -> Iterator[Member]:
-
     from stages.images import build
+    from stages.stage1 import flavors
 
-    for path, kind, mode, content in stage1.members(word):
+    for path, kind, mode, content in flavors.members(word):
         name = os.fsencode(path)
         if isinstance(content, str):
             yield build.symlink(name, os.fsencode(content))

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from stages.stage1 import FLAVORS, flavors, manifest, members
+from stages.stage1 import WORDS, flavors
+from stages.stage1.flavors import FLAVORS, manifest, members
 
 PACKAGE = Path(flavors.__file__).parent
+
+
+def test_every_word_of_a_spec_is_a_flavor() -> None:
+    assert tuple(FLAVORS) == WORDS
 
 
 @pytest.mark.parametrize("flavor", FLAVORS)
@@ -36,7 +41,8 @@ def test_parents_come_before_their_members(flavor: str) -> None:
 
 
 def test_members_are_the_same_in_another_process() -> None:
-    script = "import hashlib, stages.stage1 as s; print(hashlib.sha256(repr(s.members('crun')).encode()).hexdigest())"
+    made = "hashlib.sha256(repr(flavors.members('crun')).encode()).hexdigest()"
+    script = f"import hashlib; from stages.stage1 import flavors; print({made})"
     run = [sys.executable, "-c", f"import json, decimal, email.message; {script}"]
     first, second = (
         subprocess.run(command, capture_output=True, text=True, check=True, cwd=PACKAGE.parent.parent).stdout

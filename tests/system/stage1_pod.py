@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.stage1 import FLAVORS, members
+from stages.stage1.flavors import FLAVORS, members
 
 BUSYBOX = Path("/bin/busybox")
 APPLETS = "sh sleep cat echo id env stat ls touch mkdir ps kill grep head hostname mknod ip nc httpd wget test".split()

@@ -1,11 +1,13 @@
-"""What a run that has nothing to do must not cost: it reads no content of any image."""
+"""What a run that has nothing to do must not cost: it reads no content of any image, and loads nothing that works."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from stages.images import build
 from tests.system import workbench
 from tests.system.workbench import Project
+from tests.test_light_starts import OF_WORK
 
 pytestmark = pytest.mark.system
 
@@ -86,3 +89,11 @@ def test_a_run_with_nothing_to_do_reads_no_image_content(project: Project) -> No
         assert reads.so_far() == {str(places[1])}
     finally:
         reads.close()
+
+
+def test_a_prepare_with_nothing_to_do_loads_nothing_that_works(project: Project) -> None:
+    loud = replace(project, environment={"PYTHONPROFILEIMPORTTIME": "1"})
+    done = loud.doit("run", "pod=shop", "manifest")
+    loaded = set(re.findall(r"^import time:.*\| +(\S+)$", done.err, re.MULTILINE))
+    assert done.code == 0 and loaded >= {"stages.graph.session", "stages.render_tree"}
+    assert not OF_WORK & loaded
