@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from stages.spec.problems import Path, dotted
 
@@ -22,8 +20,7 @@ _KINDS = {
 _LONGEST = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One fault of plain data. at_key: it is the key that is wrong. quote: the value wants quotes around it."""
 
     path: Path
@@ -50,6 +47,8 @@ def line(fault: Fault) -> str:
 
 def meant(word: str, known: Iterable[str]) -> str:
     """The hint that names what is spelled almost like `word`, or ""."""
+    import difflib
+
     lowered = {one.lower(): one for one in known}
     close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
     return f"did you mean {lowered[close[0]]!r}?" if close else ""

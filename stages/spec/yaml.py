@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -35,13 +34,12 @@ _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _LOADER: Any = yamlcore.CCoreLoader
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A file's plain data (dict, list, str, int, float, bool, None), and where each part of it stands."""
 
     name: str
     data: Any
-    root: Any = field(repr=False)
+    root: Any
 
     def mark(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at `path`; with key=True of the key that leads to it.
