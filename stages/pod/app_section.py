@@ -153,17 +153,19 @@ def _capabilities(change: Capabilities) -> Section:
 def _mounts(spec: PodSpec, app: App, points: list[Section]) -> tuple[list[Section], list[Section], list[Section]]:
     """The app's mounts, its mount points with the spec's read-only flags, and volumes for points that have none.
 
-    A mount point that the spec mounts on gets the volume's name: rkt's own stage1 looks for the flag under it. One
-    that nothing is mounted on, by path or by name, gets an empty volume, so that the manifest is complete for every
-    stage1 (appc: a pod manifest is runnable when each mount point has a volume).
+    A mount point that the spec mounts on gets the volume's name, and is before the image's: rkt's own stage1 takes the
+    flag of the first one with that name. One that nothing is mounted on, by path or by name, gets an empty volume, so
+    that the manifest is complete for every stage1 (appc: it is runnable when each mount point has a volume).
     """
     mounts: dict[str, Section] = {}
     for mount in app.mounts:
         mounts.setdefault(posixpath.normpath(mount.path), {"volume": mount.volume, "path": mount.path})
-    by_path = {posixpath.normpath(point["path"]): dict(point) for point in points}
+    by_path: dict[str, Section] = {}
     for mount in app.mounts:
         place = posixpath.normpath(mount.path)
         by_path[place] = {"name": mount.volume, "path": mount.path, "readOnly": mount.read_only}
+    for point in points:
+        by_path.setdefault(posixpath.normpath(point["path"]), dict(point))
     declared = {volume.name for volume in spec.volumes}
     implied = []
     for place, point in by_path.items():

@@ -85,6 +85,7 @@ def _generated(context: Context) -> Document:
         made["image"]["id"] = context.images.appc_id(image_id)
         apps.append(made)
         volumes += implied
+    _tell_read_only(volumes, apps)
     generated: Document = {"acVersion": AC_VERSION, "acKind": "PodManifest", "apps": apps}
     exposed = [
         {"name": port.name, "hostPort": port.host_port, **({"hostIP": port.host_ip} if port.host_ip else {})}
@@ -95,6 +96,18 @@ def _generated(context: Context) -> Document:
     optional = {"volumes": volumes, "ports": exposed, "annotations": _annotations(spec)}
     optional |= {"userAnnotations": dict(spec.annotations), "userLabels": dict(spec.labels)}
     return generated | {key: value for key, value in optional.items() if value}
+
+
+def _tell_read_only(volumes: list[Document], apps: list[Document]) -> None:
+    """Say of a volume itself that it is read-only where every app has it so.
+
+    rkt's fly asks the volume and the image, never the mount points of the pod manifest: it would let the app write.
+    """
+    points = [point for app in apps for point in app["app"].get("mountPoints", ())]
+    for volume in volumes:
+        flags = [point.get("readOnly", False) for point in points if point["name"] == volume["name"]]
+        if flags and all(flags):
+            volume["readOnly"] = True
 
 
 def _annotations(spec: PodSpec) -> list[Mapping[str, str]]:

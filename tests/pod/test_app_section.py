@@ -178,3 +178,12 @@ def test_only_the_volumes_of_an_oci_image_start_with_its_content() -> None:
         )
         told = {one["name"]: one["value"] for one in runtime.get("annotations", ())}
         assert told.get(app_section.IMAGE_VOLUMES) == expected
+
+
+@pytest.mark.contract("L.2 app section replaces")
+def test_the_spec_s_mount_points_come_first() -> None:
+    # rkt's stage1 takes the flag of the first mount point with the volume's name, wherever that is.
+    image = SECTION | {"mountPoints": [{"name": "data", "path": "/image", "readOnly": True}]}
+    app = App("web", "i", mounts=(Mount("data", "/spec", False),))
+    points = section(app, image, volumes=(Volume("data", EmptyDir(0o755, 0, 0)),))["mountPoints"]
+    assert [(point["path"], point["readOnly"]) for point in points] == [("/spec", False), ("/image", True)]

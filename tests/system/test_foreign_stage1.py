@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -168,6 +169,16 @@ def test_enter_is_called_as_the_contract_says(tmp_path: Path, programs: dict[str
         assert foreign.told("enter", "sees") == ["the app"] and foreign.told("enter", "flavor") == ["foreign"]
 
 
+@pytest.mark.contract("H.4 enter")
+def test_an_enter_that_is_not_there_is_named(tmp_path: Path, programs: dict[str, bytes]) -> None:
+    foreign = Foreign(tmp_path, "c5", programs["c5"])
+    with running(foreign):
+        (program,) = foreign.project.data.glob("trees/*/rootfs/enter")
+        program.unlink()
+        entered = foreign.project.doit("enter", "pod=shop")
+        assert entered.code == 1 and f"{program}: No such file" in entered.err
+
+
 @OVERLAY
 @pytest.mark.parametrize("force", [[], ["--force"]], ids=["asked", "forced"])
 @pytest.mark.contract("H.6 stop", "L.1 rkt_stop")
@@ -320,3 +331,19 @@ def test_a_stage1_that_tells_no_flavor_is_run_with_a_warning(
     foreign.project.image("stage1.aci", workbench.manifest("example.com/s", annotations=annotations), members)
     ran = foreign.project.doit("run", "pod=shop")
     assert ran.code == 0 and "flavor" in ran.err
+
+
+@pytest.mark.parametrize(("flags", "told"), [([True], True), ([False], None), ([True, False], None)])
+@pytest.mark.contract("F.6 mounts")
+def test_a_volume_that_nobody_may_write_to_says_so_itself(
+    tmp_path: Path, programs: dict[str, bytes], flags: list[bool], told: bool | None
+) -> None:
+    foreign = Foreign(tmp_path, "sh", programs["sh"])
+    foreign.spec["spec"]["volumes"] = [{"name": "data", "hostPath": {"path": str(tmp_path)}}]
+    mounts = [{"name": "data", "mountPath": f"/at{one}", "readOnly": flag} for one, flag in enumerate(flags)]
+    foreign.spec["spec"]["containers"][0]["volumeMounts"] = mounts
+    foreign.project.write(foreign.spec)
+    foreign.app("exit 0")
+    assert foreign.project.doit("run", "pod=shop").code == 0
+    # rkt's fly asks the volume, and never the mount points of the pod manifest.
+    assert json.loads((foreign.pod / "pod").read_text())["volumes"][0].get("readOnly") is told
