@@ -38,7 +38,10 @@ class Enter(common.PodCommand):
         argv = [program, f"--pid={pid}", f"--appname={app}", "--", *(command or _DEFAULT)]
         sys.stdout.flush()
         inside.join(pod.paths)
-        os.execv(stage1.executable(root, program), argv)
+        try:
+            os.execv(stage1.executable(root, program), argv)
+        except OSError as error:
+            raise PodError(f"cannot execute stage1's program {program}: {error.strerror}", reason="enter") from error
 
 
 def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
