@@ -44,9 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PODWRIGHT_DIR"] = "/dev/null/tests-name-their-own-data-directory"
     # Nor do the data directories of tests become known to those of the machine. It has nothing in it for long.
     os.environ["PODWRIGHT_HOST_DIR"] = config.stash[HOST_DIRECTORY] = tempfile.mkdtemp(prefix="podwright-tests-host-")
-    # A shell has its background jobs ignore Ctrl-C, and so would every program that a test interrupts.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell has its background jobs ignore Ctrl-C, nohup that the terminal goes, and so would every program of a test.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     # Orphans of a test come to us, where they are seen, and not to a PID 1 that may take seconds to reap them.
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "cannot become the reaper of what tests leave behind")

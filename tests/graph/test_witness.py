@@ -11,6 +11,7 @@ import pytest
 
 from stages.graph.witness import Variables, Witness
 from stages.pod import again
+from tests.clock import tick
 
 LOOKS: dict[str, Callable[[Path], object]] = {
     "read_bytes": Path.read_bytes,
@@ -65,6 +66,7 @@ def test_a_listed_directory_must_not_get_other_names_and_one_that_is_only_there_
     listed, there = tmp_path / "listed", tmp_path / "there"
     listed.mkdir()
     there.mkdir()
+    tick()
     with witness.watching():
         assert there.is_dir() and os.listdir(listed) == []
     (there / "new").touch()

@@ -19,6 +19,7 @@ from stages.images.entry import Kind
 from stages.images.finder import Finder
 from stages.images.store import ImageStore
 from stages.linux import host
+from tests.clock import tick
 
 MANIFEST = {"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.com/it"}
 APP = {"exec": ["/bin/it"], "user": "0", "group": "0"}
@@ -72,6 +73,7 @@ def test_a_manifest_lies_beside_it(finder: Finder, root: Path, tmp_path: Path, t
     first = bring(finder, text)
     assert finder.store.manifest(first).name == "example.com/it" and finder.store.manifest(first).app == APP
     assert finder.verdict(Ask(text)).fresh
+    tick()
     (tmp_path / beside).write_text(json.dumps({**MANIFEST, "name": "example.com/other"}))
     assert not finder.verdict(Ask(text)).fresh
     assert finder.store.manifest(bring(finder, text)).name == "example.com/other"
@@ -109,6 +111,7 @@ def test_what_changes_in_it_is_noticed(finder: Finder, root: Path, name: str) ->
     change, another = CHANGES[name]
     first = bring(finder)
     assert finder.verdict(Ask("dir:it")).fresh and bring(finder) == first
+    tick()
     change(root)
     assert not finder.verdict(Ask("dir:it")).fresh
     assert (bring(finder) != first) is another and finder.verdict(Ask("dir:it")).fresh

@@ -20,6 +20,7 @@ from stages.images import build, oci
 from stages.images.ask import Ask
 from stages.images.finder import Finder
 from stages.images.store import ImageStore
+from tests.clock import tick
 from tests.images import oci_maker
 from tests.images.oci_maker import Image, descriptor, digest, layer, write_index, write_layout
 
@@ -206,6 +207,7 @@ def test_fresh_until_the_layout_s_index_moves(finder: Finder, tmp_path: Path) ->
     assert not finder.verdict(ask).fresh
     first = bring(finder, "oci:it:x")
     assert finder.verdict(ask).fresh and finder.known(ask) == first
+    tick()
     (folder / "index.json").write_bytes((folder / "index.json").read_bytes())
     assert not finder.verdict(ask).fresh
     assert bring(finder, "oci:it:x") == first and finder.verdict(ask).fresh

@@ -22,6 +22,7 @@ from stages.images import build
 from stages.images.sources import Sources
 from stages.images.store import ImageStore
 from stages.linux import host
+from tests.clock import tick
 
 
 def manifest(name: str = "example.com/a", **labels: str) -> dict[str, Any]:
@@ -116,6 +117,7 @@ def test_a_bad_archive_is_refused_and_leaves_the_store_as_it_was(
 
 def test_a_blob_that_was_touched_is_read_again_before_it_is_believed(store: ImageStore, tmp_path: Path) -> None:
     image_id = add(store, tmp_path, archive())
+    tick()
     os.utime(store.blob(image_id))
     assert not store.has(image_id)
     assert store.heal(image_id) and store.has(image_id)
@@ -123,6 +125,7 @@ def test_a_blob_that_was_touched_is_read_again_before_it_is_believed(store: Imag
 
 def test_a_blob_that_was_changed_is_not_believed(store: ImageStore, tmp_path: Path) -> None:
     image_id = add(store, tmp_path, archive())
+    tick()
     store.blob(image_id).chmod(0o644)
     with open(store.blob(image_id), "r+b") as file:
         file.write(b"!")

@@ -12,6 +12,7 @@ import pytest
 
 from stages.base.errors import TreeError
 from stages.trees import descent, fingerprint
+from tests.clock import tick
 
 
 @pytest.fixture
@@ -76,6 +77,7 @@ def test_a_change_moves_both_fingerprints_and_its_path_is_told(tree: Path, chang
     make, path, what = CHANGES[change]
     quick, listing = fingerprint.quick(tree), fingerprint.listing(tree)
     full, contents = fingerprint.full(tree), fingerprint.contents(tree)
+    tick()
     make(tree)
     assert fingerprint.quick(tree) != quick
     assert fingerprint.full(tree) != full
@@ -88,6 +90,7 @@ def test_another_link_text_of_the_same_length_moves_both(tree: Path) -> None:
     before = tree.stat()
     quick, full = fingerprint.quick(tree), fingerprint.full(tree)
     link = tree / "link"
+    tick()
 
     def replace() -> None:
         link.unlink()
@@ -117,6 +120,7 @@ def test_a_copy_has_the_same_full_fingerprint_and_another_quick_one(tree: Path, 
 def test_a_touch_that_is_undone_moves_the_quick_one_only(tree: Path) -> None:
     quick, full = fingerprint.quick(tree), fingerprint.full(tree)
     mode = (tree / "a").stat().st_mode
+    tick()
     (tree / "a").chmod(0o777)
     (tree / "a").chmod(mode)
     assert fingerprint.quick(tree) != quick
