@@ -245,6 +245,7 @@ class Finder(NamedTuple):
         if note and note.get("identity") == before and self.store.has(note["image"]):
             called.keep(self.store, note["image"])
             return str(note["image"])
+        before = sources.settled(reference, ask.text)
         image_id = make()
         if sources.state(reference, ask.text) != before:
             raise ImageError(f"{ask.text} was changed while it was being imported", hint="run again", reason="moving")

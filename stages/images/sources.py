@@ -117,13 +117,30 @@ def _settled(descriptor: int, where: str) -> dict[str, int]:
     Raises ImageError for a file that somebody goes on writing.
     """
     give_up = time.monotonic() + _PATIENCE
-    while time.monotonic() < give_up:
+    while True:
         status = os.fstat(descriptor)
         age = time.time_ns() - status.st_ctime_ns
         if not 0 <= age < _TICK_NS:
             return stamp.of(status)
-        time.sleep(min(_TICK_NS, _TICK_NS - age) / 1e9)
-    raise ImageError(f"{where} is being written", hint="run again when that has ended", reason="moving")
+        _pause(give_up, where)
+
+
+def settled(reference: Layout | Directory, text: str) -> Any:
+    """The same of a layout or a folder: its state, when it was what it had been a tick before."""
+    give_up, before = time.monotonic() + _PATIENCE, None
+    while True:
+        found = state(reference, text)
+        if found == before:
+            return found
+        before = found
+        _pause(give_up, text)
+
+
+def _pause(give_up: float, where: str) -> None:
+    """Wait for a tick of the clock that stamps files. Raises ImageError when there was time enough for all of them."""
+    if time.monotonic() > give_up:
+        raise ImageError(f"{where} is being written", hint="run again when that has ended", reason="moving")
+    time.sleep(_TICK_NS / 1e9)
 
 
 def _opened(path: Path, where: str) -> BinaryIO:

@@ -117,6 +117,34 @@ def test_what_changes_in_it_is_noticed(finder: Finder, root: Path, name: str) ->
     assert (bring(finder) != first) is another and finder.verdict(Ask("dir:it")).fresh
 
 
+def test_it_is_read_when_any_later_change_must_move_its_times(
+    finder: Finder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = []
+
+    def change(seconds: float) -> None:
+        """While it is waited for that the clock goes on."""
+        if not changed:
+            changed.append(seconds)
+            rewrite(root)
+
+    monkeypatch.setattr("stages.images.sources.time.sleep", change)
+    image_id = bring(finder)
+    assert changed and finder.verdict(Ask("dir:it")).fresh
+    touch(root)
+    assert bring(finder) == image_id
+
+
+def test_one_that_is_written_all_the_time_is_not_waited_for_for_ever(
+    finder: Finder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = root / "bin/it"
+    monkeypatch.setattr("stages.images.sources._PATIENCE", 0.1)
+    monkeypatch.setattr("stages.images.sources.time.sleep", lambda _: os.truncate(file, file.stat().st_size + 1))
+    with pytest.raises(ImageError, match="is being written"):
+        bring(finder)
+
+
 def test_a_copy_elsewhere_is_the_same_image(finder: Finder, root: Path, tmp_path: Path) -> None:
     first = bring(finder)
     (tmp_path / "elsewhere").mkdir()
