@@ -336,6 +336,9 @@ def test_no_new_privileges_last_wins(pod: HandMadePod, values: list[bool], expec
         (("os/linux/seccomp-remove-set", {"set": ["sethostname"]}), 159, ""),
         (("os/linux/seccomp-retain-set", {"set": ["@appc.io/all"]}), 0, ""),
         (("os/linux/seccomp-remove-set", {"set": ["@appc.io/empty"]}), 0, ""),
+        (("os/linux/seccomp-remove-set", {"set": ["@rkt/default-blacklist"]}), 0, ""),
+        (("os/linux/seccomp-retain-set", {"set": ["@rkt/default-whitelist"], "errno": "EXFULL"}), 1, "Exchange full"),
+        (("os/linux/seccomp-retain-set", {"set": ["@docker/default-whitelist", "sethostname"]}), 0, ""),
     ],
 )
 def test_seccomp_sets_block_with_errno_or_kill(

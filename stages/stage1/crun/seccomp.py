@@ -25,8 +25,8 @@ def profile(app: str, isolators: Iterable[tuple[str, object]], warn: Callable[[s
     """The `linux.seccomp` object for the last retain or remove set, or None for no filter (contract K.5).
 
     A blocked call fails with the isolator's errno, or kills with SIGSYS when it names none. `@appc.io/all` and
-    `@appc.io/empty` are known; any other group is reported by `warn` and stands for nothing. Raises Stage1Error for a
-    malformed isolator and for an app with both kinds.
+    `@appc.io/empty`, rkt's, docker's and systemd's groups are known; any other is reported by `warn` and stands for
+    nothing. Raises Stage1Error for a malformed isolator and for an app with both kinds.
     """
     found = {name: value for name, value in isolators if name in (RETAIN, REMOVE)}
     if len(found) == 2:
@@ -54,16 +54,25 @@ def profile(app: str, isolators: Iterable[tuple[str, object]], warn: Callable[[s
 
 
 def _calls(app: str, names: list[object], warn: Callable[[str], None]) -> tuple[list[str], bool]:
-    calls: list[str] = []
+    calls: dict[str, None] = {}
     everything = False
     for name in map(str, names):
         if name == "@appc.io/all":
             everything = True
-        elif name.startswith("@") and name != "@appc.io/empty":
-            warn(f"app {app}: the system call group {name} is not known here and is not applied")
-        elif not name.startswith("@") and name not in calls:
-            calls.append(name)
-    return calls, everything
+        elif not name.startswith("@"):
+            calls[name] = None
+        elif name != "@appc.io/empty":
+            calls.update(dict.fromkeys(_group(app, name, warn)))
+    return list(calls), everything
+
+
+def _group(app: str, name: str, warn: Callable[[str], None]) -> list[str]:
+    from stages.stage1.crun import syscall_groups
+
+    found = syscall_groups.calls(name)
+    if found is None:
+        warn(f"app {app}: the system call group {name} is not known here and is not applied")
+    return found or []
 
 
 def _blocked(app: str, name: str) -> dict[str, Any]:

@@ -37,8 +37,25 @@ def test_the_groups_that_mean_no_filter(isolator: tuple[str, Any]) -> None:
 
 def test_an_unknown_group_is_told() -> None:
     told: list[str] = []
-    seccomp.profile("a", [(seccomp.REMOVE, {"set": ["@rkt/default-blacklist"]})], told.append)
-    assert "@rkt/default-blacklist" in told[0]
+    for group in ("@rkt/other", "@other/default-whitelist", "@"):
+        assert seccomp.profile("a", [(seccomp.REMOVE, {"set": [group]})], told.append) is None
+        assert f" {group} " in told.pop()
+
+
+@pytest.mark.parametrize("scope", ["@rkt", "@docker"])
+@pytest.mark.contract("L.1 rkt_seccomp")
+def test_rkt_s_own_groups_stand_for_their_calls(scope: str) -> None:
+    told: list[str] = []
+    kept = seccomp.profile("a", [(seccomp.RETAIN, {"set": [f"{scope}/default-whitelist", "reboot"]})], told.append)
+    assert kept is not None and {"stat", "statx", "clone", "reboot"} <= set(kept["syscalls"][0]["names"])
+    removed = seccomp.profile("a", [(seccomp.REMOVE, {"set": [f"{scope}/default-blacklist"]})], told.append)
+    assert removed is not None and {"mount", "keyctl"} <= set(removed["syscalls"][0]["names"])
+    assert not told  # Nothing had to be added for the runtime: the list is one that programs run under.
+
+
+def test_systemd_s_groups_stand_for_their_calls() -> None:
+    removed = seccomp.profile("a", [(seccomp.REMOVE, {"set": ["@systemd/clock", "@systemd/raw-io"]})], print)
+    assert removed is not None and {"clock_settime", "iopl"} <= set(removed["syscalls"][0]["names"])
 
 
 @pytest.mark.parametrize(
