@@ -272,7 +272,7 @@ def test_supplementary_groups_working_directory_and_environment(pod: HandMadePod
     gids = [400, 500, 1200]
     pod.add("web", sh(script), supplementaryGIDs=gids, workingDirectory="/dir1", environment=variables)
     out = pod.run().stdout
-    assert "400 500 1200" in out
+    assert out.startswith("Groups:\t0 400 500 1200 \n")
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     assert out.endswith(f"/dir1\na 'quoted'\n$value|web|podwright|{path}|/root|root|/bin/sh\n")
     saved = (pod.path / "stage1/rootfs/rkt/env/web").read_text().split("\0")

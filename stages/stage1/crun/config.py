@@ -103,7 +103,8 @@ def process(app: App, identity: Identity, limits: Limits) -> dict[str, Any]:
     effective = bounding if account.uid == 0 else []
     result: dict[str, Any] = {
         "terminal": identity.terminal,
-        "user": {"uid": account.uid, "gid": account.gid, "additionalGids": identity.gids},
+        # The own group is among them, as after a login.
+        "user": {"uid": account.uid, "gid": account.gid, "additionalGids": [account.gid, *identity.gids]},
         "args": app.command,
         "env": [f"{name}={value}" for name, value in identity.variables],
         "cwd": app.working_directory,

@@ -28,7 +28,7 @@ def build(
 def test_the_process_is_the_apps() -> None:
     process = build(uid=1000)["process"]
     assert process["args"] == ["/x", "a b"] and process["cwd"] == "/w" and process["env"] == ["A=1", "B=="]
-    assert process["user"] == {"uid": 1000, "gid": 5, "additionalGids": [6, 7]}
+    assert process["user"] == {"uid": 1000, "gid": 5, "additionalGids": [5, 6, 7]}
 
 
 def test_only_root_has_capabilities_in_effect_and_none_is_inherited() -> None:
