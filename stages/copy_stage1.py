@@ -29,13 +29,13 @@ def run(context: Context) -> dict[str, Any]:
     pod, recipe = context.pod, context.recipe(STAGE1)
     records.forget(pod, TASK)
     pod.stage1.mkdir(exist_ok=True, mode=0o750)
-    files.publish(pod.stage1_manifest, context.images.manifest_bytes(recipe.image_id))
+    files.publish(pod.stage1_manifest, context.images.manifest_bytes(recipe.image_id), durable=False)
     # With another root below, or none, what the apps had in there is gone too: their tasks come after and see it.
     files.discard(pod.stage1_rootfs, context.data.garbage)
     fingerprint = None
     if not context.overlay:
         fingerprint = roots.write(context, recipe, pod.stage1_rootfs, home="opt/stage2")
-    files.publish(pod.stage1_tree_id, recipe.tree_id.encode())
+    files.publish(pod.stage1_tree_id, recipe.tree_id.encode(), durable=False)
     records.write(pod, TASK, _inputs(context), fingerprint=fingerprint)
     return {"tree": recipe.tree_id, "did": f"{context.way()} of {short(recipe.tree_id)}"}
 

@@ -32,7 +32,7 @@ def run(context: Context, app: str) -> dict[str, Any]:
     files.make_directory(pod.app_info(app), 0o750)
     fingerprint = None
     if context.overlay:
-        files.publish(pod.app_tree_id(app), recipe.tree_id.encode())
+        files.publish(pod.app_tree_id(app), recipe.tree_id.encode(), durable=False)
     else:
         # Its absence tells image gc that no tree is held here (contract A.11, 6).
         pod.app_tree_id(app).unlink(missing_ok=True)
@@ -40,7 +40,7 @@ def run(context: Context, app: str) -> dict[str, Any]:
         roots.make_parents(pod.stage1_rootfs, pod.stage2(app))
         fingerprint = roots.write(context, recipe, pod.stage2_rootfs(app))
         files.publish(pod.stage2(app) / "manifest", manifest)
-    files.publish(pod.app_manifest(app), manifest)
+    files.publish(pod.app_manifest(app), manifest, durable=False)
     records.write(pod, f"app:{app}", _inputs(context, app), fingerprint=fingerprint)
     return {"tree": recipe.tree_id, "did": f"{context.way()} of {short(recipe.tree_id)}"}
 

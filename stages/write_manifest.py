@@ -34,7 +34,7 @@ def run(context: Context) -> dict[str, Any]:
     for app in _strangers(context):
         for path in (pod.record(f"app:{app}"), pod.app_info(app), pod.stage2(app)):
             files.discard(path, context.data.garbage)
-    files.publish(pod.manifest, canonical(document))
+    files.publish(pod.manifest, canonical(document), durable=False)
     _mark(context, pod.overlay_prepared, b"" if context.overlay else None)
     _mark(context, pod.private_users_prepared, context.private_users_text().encode() or None)
     apps = len(document["apps"])
@@ -81,4 +81,4 @@ def _mark(context: Context, marker: Any, content: bytes | None) -> None:
     if content is None:
         files.discard(marker, context.data.garbage)
     else:
-        files.publish(marker, content)
+        files.publish(marker, content, durable=False)

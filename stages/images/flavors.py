@@ -72,7 +72,7 @@ class Flavors(NamedTuple):
             archive.seek(0)
             image_id = self.store.add(archive, f"stage1 {word}", progress)
         files.make_directory(self.data.images.sources)
-        files.publish(self._file(word), canonical({"sources": now, "stamps": stamps, "image": image_id}))
+        files.publish(self._file(word), canonical({"sources": now, "stamps": stamps, "image": image_id}), durable=False)
         return image_id
 
     def _file(self, word: str) -> Path:

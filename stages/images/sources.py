@@ -87,7 +87,7 @@ class Sources(NamedTuple):
     def _remember(self, path: Path, source: Source) -> None:
         files.make_directory(self.data.images.sources)
         document = {"path": str(path), "identity": source.identity, "image": source.image_id}
-        files.publish(self._file(path), canonical(document))
+        files.publish(self._file(path), canonical(document), durable=False)
 
 
 def identity(path: Path) -> dict[str, int]:

@@ -27,7 +27,7 @@ def begin(data: DataDir, pod: PodPaths, name: str, progress: Progress) -> None:
     """Make the pod ready to be prepared; the caller holds its lock. An old run is cleared away first."""
     _straighten(data, pod)
     if files.read_small(pod.name) != name.encode():
-        files.publish(pod.name, name.encode(), 0o644)
+        files.publish(pod.name, name.encode(), 0o644, durable=False)
     if again.has_run(str(pod.root)):
         collect(data, pod, progress)
     state.enter(pod, Phase.PREPARING)

@@ -29,9 +29,9 @@ def verdict(pod: PodPaths, task: str, inputs: dict[str, Any]) -> Verdict:
 
 
 def write(pod: PodPaths, task: str, inputs: dict[str, Any], **more: Any) -> None:
-    """Say that the work is done: the last thing a step does."""
+    """Say that the work is done: the last thing a step does. A crash may lose it, and it is done again."""
     pod.records.mkdir(exist_ok=True, mode=0o750)
-    files.publish(pod.record(task), canonical({"inputs": inputs, **more}))
+    files.publish(pod.record(task), canonical({"inputs": inputs, **more}), durable=False)
 
 
 def forget(pod: PodPaths, task: str) -> None:

@@ -238,8 +238,7 @@ class TreeStore(NamedTuple):
             kernel.syncfs(descriptor)
         finally:
             os.close(descriptor)
-        files.publish(paths.rendered, b"", 0o644)
-        files.sync_directory(self.data.trees)
+        files.publish(paths.rendered, b"", 0o644, durable=False)
 
     def _give_back(self, paths: TreePaths) -> None:
         """The space of a tree that could not be finished, which may be what everything else waits for."""
