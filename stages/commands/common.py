@@ -39,6 +39,8 @@ class PodCommand(Command):  # type: ignore[misc]
     dodo: Path | None = None
     # Whether what follows `--` is a command line for somebody else; else these are words like the others.
     carries_command = False
+    # What a command about the whole host is not: about a pod. The words that say what is, for a hint.
+    instead = ""
 
     @property
     def project(self) -> Path | None:
@@ -82,6 +84,10 @@ class PodCommand(Command):  # type: ignore[misc]
 
     def _in_project(self, options: Any, words: list[str]) -> int:
         session.check_words()
+        if self.instead and (asked := pods_asked(words)):
+            raise PodwrightError(
+                f"{self.name} is for the whole host, not for {asked[0]!r}", hint=self.instead, reason="words"
+            )
         self.dodo = dodo(options)
         return self.do(options, words)
 
@@ -103,17 +109,16 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def each(items: Iterable[Item], work: Callable[[Item], None]) -> int:
-    """Do `work` for every item, whatever becomes of the others. Exit code: 1 if any failed."""
-    failed = False
+    """Do `work` for every item, whatever becomes of the others. Exit code: the highest of those that failed, or 0."""
+    code = 0
     for item in items:
         try:
             work(item)
         except BrokenPipeError:
             raise
         except (PodwrightError, OSError) as error:
-            _told(error)
-            failed = True
-    return 1 if failed else 0
+            code = max(code, _told(error))
+    return code
 
 
 def _told(error: PodwrightError | OSError) -> int:

@@ -34,6 +34,7 @@ class Doctor(common.PodCommand):
     """Look at the host."""
 
     doc_purpose = "say what this host can do for pods, and what is missing"
+    instead = "`doit why pod=NAME` and `doit status pod=NAME` tell of a pod"
     cmd_options = (common.FORMAT_OPTION,)
 
     def do(self, options: Any, words: list[str]) -> int:

@@ -29,6 +29,7 @@ class Gc(common.PodCommand):
     """Collect garbage. Never waits for a lock: what is in use is left for the next time."""
 
     doc_purpose = "remove exited pods, broken-off preparations, trees that no pod uses, and garbage"
+    instead = "`doit rm pod=NAME` removes one pod"
     doc_usage = "[--grace-period 30m] [--expire-prepared 24h] [--dry-run]"
     cmd_options = _OPTIONS
 

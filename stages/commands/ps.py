@@ -23,6 +23,7 @@ class Ps(common.PodCommand):
     """List pods."""
 
     doc_purpose = "list the pods of this host: state, pid, apps"
+    instead = "`doit status pod=NAME` tells of one pod"
     cmd_options = _OPTIONS
 
     def do(self, options: Any, words: list[str]) -> int:

@@ -19,6 +19,7 @@ class Verify(common.PodCommand):
     """Read all that is stored and compare it with what it was."""
 
     doc_purpose = "re-hash all stored images and trees; a bad one is made again by the next run that needs it"
+    instead = "`doit images verify IMAGE` is for one image"
 
     def do(self, options: Any, words: list[str]) -> int:
         images = ImageStore(common.data())

@@ -149,3 +149,17 @@ def test_what_is_no_duration(text: str) -> None:
 
 def test_sizes_for_people() -> None:
     assert [common.size_text(one) for one in (0, 999, 1000, 2_500_000)] == ["0 B", "999 B", "1.0 kB", "2.5 MB"]
+
+
+@pytest.mark.parametrize("line", ["web", "--dry web", "pod=web"])
+def test_a_command_about_the_whole_host_does_nothing_for_somebody_who_names_a_pod(
+    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Whole(Probe):
+        instead = "say it so"
+
+    words = [word for word in line.split() if "=" not in word]
+    monkeypatch.setattr(common, "get_var", {"pod": "web"}.get if "pod=" in line else {}.get)
+    command = Whole()
+    assert command.parse_execute(words) == 1 and not command.called
+    assert "for the whole host, not for 'web'\n  hint: say it so" in capsys.readouterr().err
