@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from stages.base.errors import TreeError
@@ -18,7 +18,6 @@ from stages.trees.shift import Shift
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
-_WORTH_A_PROCESS = 16 << 20
 _TYPES = {Kind.CHAR: stat.S_IFCHR, Kind.BLOCK: stat.S_IFBLK, Kind.FIFO: stat.S_IFIFO}
 
 
@@ -48,16 +47,12 @@ def write(
             with writer.placing():
                 return [writer.files(folders[index]) for index in share]
 
-        written = sum(workers.spread(weights, jobs or _jobs(weights), work))
+        written = sum(workers.spread(weights, jobs or workers.worth(weights), work))
         blobs.report()
         progress(written - blobs.told)
         with writer.placing():
             writer.finish(tree.root)
         blobs.report()
-
-
-def _jobs(weights: Sequence[int]) -> int:
-    return len(os.sched_getaffinity(0)) if workers.cost(weights) > _WORTH_A_PROCESS else 1
 
 
 class _Folder(NamedTuple):

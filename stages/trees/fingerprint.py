@@ -40,16 +40,17 @@ def listing(path: Path) -> bytes:
     return "".join(parts).encode("utf-8", "surrogateescape")
 
 
-def full(path: Path, jobs: int = 1) -> str:
+def full(path: Path, jobs: int | None = None) -> str:
     """What moves whenever the tree's content does: 64 hex digits, equal for equal trees wherever they are.
 
     Content is type, mode, owner, size, bytes, link text, device number, extended attributes, mtime, and which names
-    are one inode. jobs: processes that read. Raises OSError, and TreeError for nesting too deep or a reader that died.
+    are one inode. jobs: processes that read, None: as many as are worth their start. Raises OSError, and TreeError for
+    nesting too deep or a reader that died.
     """
     return hashlib.sha256(contents(path, jobs)).hexdigest()
 
 
-def contents(path: Path, jobs: int = 1) -> bytes:
+def contents(path: Path, jobs: int | None = None) -> bytes:
     """What `full` is made of: a record per entry, in the order of `listing`, for `compare`."""
     from stages.trees import hashing
 

@@ -56,10 +56,10 @@ def write_directory(tree: Tree, paths: TreePaths, progress: Callable[[int], None
         os.close(descriptor)
     listing = fingerprint.listing(paths.rootfs)
     files.publish(paths.listing, listing, 0o600, durable=False)
-    contents = fingerprint.contents(paths.rootfs, os.cpu_count() or 1)
+    contents = fingerprint.contents(paths.rootfs)
     files.publish(paths.contents, contents, 0o600, durable=False)
     full = hashlib.sha256(contents).hexdigest()
-    return {"form": DIRECTORY, "quick": fingerprint.quick(paths.rootfs), "full": full}
+    return {"form": DIRECTORY, "quick": hashlib.sha256(listing).hexdigest(), "full": full}
 
 
 def write_index(tree: Tree, paths: TreePaths) -> Record:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from stages.trees import descent
-from stages.trees.workers import spread
+from stages.trees import descent, workers
 
 _WHOLE = 1 << 20  # files up to this size are read at once, larger ones in pieces of it
 _NONE = b"-"
@@ -34,7 +33,7 @@ class _Item:
     repeated: bool
 
 
-def records(path: Path, jobs: int) -> Iterator[bytes]:
+def records(path: Path, jobs: int | None) -> Iterator[bytes]:
     """A record per entry, parents first, sorted by name in each directory; see fingerprint for the fields.
 
     Raises OSError, and TreeError (nesting too deep; a reading process that died).
@@ -43,7 +42,8 @@ def records(path: Path, jobs: int) -> Iterator[bytes]:
     try:
         survey = _Survey()
         survey.take(root)
-        found = spread([item.size for item in survey.items], jobs, lambda share: _tell_all(root, survey, share))
+        sizes = [item.size for item in survey.items]
+        found = workers.spread(sizes, jobs or workers.worth(sizes), lambda share: _tell_all(root, survey, share))
         for item, details in zip(survey.items, found, strict=True):
             yield b"%b\t%b\t%b\0" % (item.head, details, survey.path(item))
     finally:

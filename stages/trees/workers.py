@@ -14,6 +14,7 @@ from stages.base.errors import TreeError
 
 # What an item costs beside its bytes, in bytes: a few system calls.
 PER_ITEM = 8192
+_WORTH_A_PROCESS = 16 << 20
 
 T = TypeVar("T")
 
@@ -34,9 +35,10 @@ def spread(weights: Sequence[int], jobs: int, work: Callable[[range], list[T]]) 
     return results
 
 
-def cost(weights: Sequence[int]) -> int:
-    """What all of it costs, in bytes."""
-    return sum(weights) + len(weights) * PER_ITEM
+def worth(weights: Sequence[int]) -> int:
+    """As many processes as there are processors, where there is enough to do that it is worth their start; else one."""
+    cost = sum(weights) + len(weights) * PER_ITEM
+    return len(os.sched_getaffinity(0)) if cost > _WORTH_A_PROCESS else 1
 
 
 def _shares(weights: Sequence[int], jobs: int) -> list[range]:
