@@ -46,7 +46,8 @@ def parse(data: bytes, where: str) -> ImageManifest:
     from stages.spec import document
 
     try:
-        value = json.loads(data)
+        # As text, and without Python's own numbers: from bytes it takes UTF-16 too, and stage1 does not.
+        value = json.loads(data.decode(), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ImageError(f"{where}: the manifest is not JSON: {error}", reason="manifest") from error
     if problems := document.check("image-manifest", value, where):
@@ -92,6 +93,10 @@ def check_platform(manifest: ImageManifest, where: str) -> None:
             hint="use an image for this architecture",
             reason="foreign-arch",
         )
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is not a number")
 
 
 def _pairs(items: Any) -> tuple[tuple[str, str], ...]:

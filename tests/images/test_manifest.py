@@ -37,3 +37,19 @@ def test_the_labels_os_and_arch_must_be_there_and_fit(labels: dict[str, str], re
 
 def test_an_image_for_this_host_passes() -> None:
     manifest.check_platform(image(**HERE), "image of web")
+
+
+GOOD = b'{"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.com/web"}'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xef\xbb\xbf" + GOOD, GOOD.decode().encode("utf-16"), GOOD[:-1] + b', "x": NaN}', GOOD[:-1] + b', "x": "\xff"}'],
+    ids=["byte order mark", "utf-16", "no number", "no character"],
+)
+def test_what_only_python_takes_for_json_is_refused(data: bytes) -> None:
+    # It would be stage1 that finds out, which may be anybody's.
+    assert manifest.parse(GOOD, "web.aci").name == "example.com/web"
+    with pytest.raises(ImageError) as refused:
+        manifest.parse(data, "web.aci")
+    assert refused.value.sentence.startswith("web.aci: the manifest is not JSON: ")
