@@ -551,6 +551,7 @@ def test_a_failing_pre_start_keeps_the_app_from_starting(pod: HandMadePod) -> No
     pod.add("web", sh("echo main"), eventHandlers=[{"name": "pre-start", "exec": sh("exit 3")}])
     ended = pod.run()
     assert (ended.returncode, ended.stdout, pod.status("web")) == (3, "", "3")
+    assert "app web: its pre-start handler failed with 3" in ended.stderr
 
 
 # ---- enter and stop

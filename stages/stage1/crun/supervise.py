@@ -193,12 +193,12 @@ class Supervisor:
             task.parts.insert(0, task.running)
             self._start_next(task)
             return
+        if part != "main" and code:
+            self._say(f"app {task.name}: its {part} handler failed with {code}")
         if part == "pre-start" and code:
             task.parts = [step for step in task.parts if step[0] == "post-stop"]
         if task.code is None and (part == "main" or (part == "pre-start" and code)):
             self._note(task, code)
-        elif part == "post-stop" and code:
-            self._say(f"app {task.name}: its post-stop handler failed with {code}")
         self._start_next(task)
 
     def _note(self, task: Task, code: int) -> None:
