@@ -85,15 +85,17 @@ def _command(app: App, image_id: str, image: ImageManifest, section: Section) ->
     if app.command is not None:
         return [*app.command, *app.args]
     own = list(section.get("exec") or [])
+    says = "an empty exec"
     if is_oci(image_id):
+        says = "neither Entrypoint nor Cmd"
         if app.args:
             own = json.loads(image.annotation(ENTRYPOINT) or "[]")
-        if not [*own, *app.args]:
-            raise PodError(
-                f"image {short(image_id)} has neither Entrypoint nor Cmd and app {app.name} gives no command",
-                hint=f"say what to execute: `command: [/path/to/program]` for {app.name}",
-                reason="no-command",
-            )
+    if not [*own, *app.args]:
+        raise PodError(
+            f"image {short(image_id)} has {says} and app {app.name} gives no command",
+            hint=f"say what to execute: `command: [/path/to/program]` for {app.name}",
+            reason="no-command",
+        )
     return [*own, *app.args]
 
 

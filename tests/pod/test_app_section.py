@@ -64,6 +64,14 @@ def test_a_command_replaces_the_images_words_and_args_follow(command: Any, args:
     assert section(App("web", "i", command=command, args=args))["exec"] == expected
 
 
+@pytest.mark.contract("L.1 rkt_exec", "M 5")
+def test_an_image_whose_exec_is_empty_needs_a_command() -> None:
+    assert section(App("web", "i", args=("/bin/x",)), SECTION | {"exec": []})["exec"] == ["/bin/x"]
+    with pytest.raises(PodError) as caught:
+        section(App("web", "i"), SECTION | {"exec": []})
+    assert caught.value.reason == "no-command"
+
+
 @pytest.mark.contract("L.1 rkt_exec")
 def test_without_an_app_section_a_command_is_needed() -> None:
     with pytest.raises(PodError) as caught:
