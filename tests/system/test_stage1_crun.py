@@ -647,6 +647,23 @@ def test_the_callers_streams_and_devices_stay_the_callers(
     assert (after.st_uid, after.st_gid, after.st_mode) == (null.st_uid, null.st_gid, null.st_mode) == (0, 0, 0o20666)
 
 
+@pytest.mark.parametrize("flags", [(), ("--private-users=1000000:65536",)])
+def test_the_host_s_null_device_is_nobody_else_s_while_an_app_runs(pod: HandMadePod, flags: tuple[str, ...]) -> None:
+    """Not even for a moment: a pod that begins then would give it back to this one's user when it ends."""
+    root = pod.add("web", sh("echo up; until test -e /tmp/go; do sleep 0.02; done"), user="1000", group="100")
+    if flags:
+        subprocess.run(["chown", "-Rh", "1000000:1000000", str(root)], check=True)
+    before = os.stat("/dev/null")
+    process = pod.start(*flags, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    during = os.stat("/dev/null")
+    (root / "tmp/go").touch()
+    process.communicate()
+    after = os.stat("/dev/null")
+    assert process.returncode == 0
+    assert {(one.st_uid, one.st_gid, one.st_mode) for one in (before, during, after)} == {(0, 0, 0o20666)}
+
+
 # ---- prepared by stage0 with overlays
 
 

@@ -155,6 +155,23 @@ def _own_mount_namespace(options: arguments.Arguments, layout: cgroups.Layout) -
         syscalls.unmount(path)
     if options.private_users:
         staging.prepare()
+        _take_own_null()
+
+
+def _take_own_null() -> None:
+    """Streams that are the host's /dev/null become the one of the place: a runtime gives them to the app's user, and
+    pods that run side by side would take that user for the owner to whom to give it back.
+    """
+    device = os.stat(os.devnull).st_rdev
+    for number in (0, 1, 2):
+        try:
+            status = os.fstat(number)
+        except OSError:
+            continue  # closed by the caller
+        if stat.S_ISCHR(status.st_mode) and status.st_rdev == device:
+            own = os.open(os.devnull, os.O_RDWR)
+            os.dup2(own, number)
+            os.close(own)
 
 
 def _write_pid(setting: plan.Setting) -> None:
