@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stages.base.errors import ImageError
 from stages.images.entry import Entry, Kind
-from stages.images.placement import place, renamed
+from stages.images.placement import place
 from stages.images.tarheader import shown
 
 MANIFEST = b"manifest"
@@ -38,9 +38,8 @@ def layout(entries: Iterable[Entry]) -> Layout:
     members: list[Entry] = []
     for entry in entries:
         if entry.name[:7] == b"rootfs/":
-            members.append(
-                renamed(entry, entry.name[7:], _inside(entry) if entry.kind is Kind.HARDLINK else entry.target)
-            )
+            target = _inside(entry) if entry.kind is Kind.HARDLINK else entry.target
+            members.append(entry._replace(name=entry.name[7:], target=target))
         elif entry.name == ROOTFS:
             members.append(_rootfs(entry))
         elif entry.name == MANIFEST:
@@ -67,7 +66,7 @@ def _inside(link: Entry) -> bytes:
 def _rootfs(entry: Entry) -> Entry:
     if entry.kind is not Kind.DIRECTORY:
         raise ImageError(f'"rootfs" in the image is a {entry.kind.value}, not a directory', reason="layout")
-    return renamed(entry, b"", b"")
+    return entry._replace(name=b"", target=b"")
 
 
 def _manifest(entry: Entry) -> Entry:

@@ -6,7 +6,7 @@ import gzip
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, cast
 
 from stages.base.digest import canonical
@@ -95,7 +95,7 @@ def _below_rootfs(member: Member) -> Member:
     entry = member.entry
     name = b"rootfs/" + entry.name if entry.name else b"rootfs"
     target = b"rootfs/" + entry.target if entry.kind is Kind.HARDLINK else entry.target
-    return Member(replace(entry, name=name, target=target), member.data)
+    return Member(entry._replace(name=name, target=target), member.data)
 
 
 def _write(out: Writer, members: Iterable[Member]) -> None:

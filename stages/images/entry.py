@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Kind(Enum):
@@ -18,8 +18,7 @@ class Kind(Enum):
     FIFO = "fifo"
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """`length` bytes at `offset` of the uncompressed archive are the file's bytes from `logical` on."""
 
     logical: int
@@ -27,8 +26,7 @@ class Extent:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One archive member.
 
     name: path in the archive, bytes, normalised: no leading "./" or "/", no trailing "/", no "", "." or ".."

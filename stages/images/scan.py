@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from stages.base.errors import ImageError
@@ -75,18 +74,18 @@ def _member(root: bytes, name: bytes, seen: _Seen) -> Member:
     if kind is not Kind.DIRECTORY and status.st_nlink > 1:
         first = seen.setdefault((status.st_dev, status.st_ino), name)
         if first != name:
-            return Member(replace(entry, kind=Kind.HARDLINK, target=first, xattrs=(), major=0, minor=0))
+            return Member(entry._replace(kind=Kind.HARDLINK, target=first, xattrs=(), major=0, minor=0))
     if kind is not Kind.FILE:
         return Member(entry)
-    return Member(replace(entry, size=status.st_size, extents=_extents(path, status)), opener(path))
+    return Member(entry._replace(size=status.st_size, extents=_extents(path, status)), opener(path))
 
 
 def _replaced(member: Member, mtime_ns: int | None, owner: tuple[int, int] | None) -> Member:
     entry = member.entry
     if mtime_ns is not None:
-        entry = replace(entry, mtime_ns=mtime_ns)
+        entry = entry._replace(mtime_ns=mtime_ns)
     if owner is not None:
-        entry = replace(entry, uid=owner[0], gid=owner[1])
+        entry = entry._replace(uid=owner[0], gid=owner[1])
     return Member(entry, member.data)
 
 

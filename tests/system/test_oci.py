@@ -320,7 +320,7 @@ def changes_at_random(chance: random.Random, number: int) -> list[Member]:
         target = chance.choice(files)
         # With its file's attributes, as every writer has it: podman takes those of the link, umoci those of the file.
         of, name = made[target].entry, f"{target}-too"
-        link = replace(of, name=name.encode(), kind=Kind.HARDLINK, target=of.name, size=0, extents=())
+        link = of._replace(name=name.encode(), kind=Kind.HARDLINK, target=of.name, size=0, extents=())
         made[name] = Member(link)
     return list(made.values())
 
