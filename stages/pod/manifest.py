@@ -34,6 +34,15 @@ def check(manifest: Document) -> None:
 
     if problems := schemas.check("pod-manifest", manifest, "pod manifest"):
         raise PodError(f"the pod manifest is not valid: {'; '.join(problems[:5])}", reason="pod-manifest")
+    volumes = {volume["name"] for volume in manifest.get("volumes") or ()}
+    for app in manifest["apps"]:
+        for mount in app.get("mounts") or ():
+            if mount["volume"] not in volumes and not mount.get("appVolume"):
+                raise PodError(
+                    f"the pod manifest is not valid: app {app['name']} mounts the volume {mount['volume']!r},"
+                    " which is not among the volumes",
+                    reason="no-volume",
+                )
 
 
 def read_ready(data: bytes, where: str) -> Document:

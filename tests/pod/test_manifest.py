@@ -55,3 +55,16 @@ def test_a_manifest_that_breaks_a_rule_of_appc_is_not_written() -> None:
     with pytest.raises(PodError) as refused:
         manifest.check({"acKind": "PodManifest", "acVersion": "0.8.11", "apps": [{"name": "web"}]})
     assert refused.value.reason == "pod-manifest"
+
+
+@pytest.mark.contract("M 5")
+def test_a_mount_of_a_volume_that_is_not_there_is_found_before_the_start() -> None:
+    app = {"name": "web", "image": {"id": f"sha512-{'0' * 128}"}, "mounts": [{"volume": "data", "path": "/data"}]}
+    document: dict[str, Any] = {"acKind": "PodManifest", "acVersion": "0.8.11", "apps": [app]}
+    with pytest.raises(PodError) as refused:
+        manifest.check(document)
+    assert refused.value.reason == "no-volume" and "app web mounts the volume 'data'" in refused.value.sentence
+    volume = {"name": "data", "kind": "empty"}
+    manifest.check(document | {"volumes": [volume]})
+    app["mounts"] = [{"volume": "data", "path": "/data", "appVolume": volume}]
+    manifest.check(document)
