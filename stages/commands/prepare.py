@@ -19,6 +19,8 @@ from stages.linux import kernel
 from stages.spec.catalog import Catalog
 
 _LAST = "manifest"
+# Seconds in which who prepares a pod ends by itself, if it was interrupted with us.
+_GRACE = 1.0
 _NEEDED = (
     *("sqlite3", "stages.commands.run", "stages.graph.listing", "stages.graph.reporter", "stages.graph.tasks"),
     *("stages.copy_stage1", "stages.import_image", "stages.mount_overlay", "stages.render_app", "stages.render_tree"),
@@ -53,7 +55,9 @@ def _prepare(dodo: Path, pod: str, held: list[str]) -> None:
     try:
         process.join()
     except KeyboardInterrupt:
-        process.join()  # it was interrupted too, and leaves things as they should be
+        process.join(_GRACE)  # at a terminal it was interrupted too, and leaves things as they should be
+        process.terminate()
+        process.join()
         raise
     if process.exitcode:
         raise PodError(f"pod {pod} was not prepared", reason="not-prepared")
