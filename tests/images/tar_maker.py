@@ -12,6 +12,9 @@ from stages.images.entry import Entry
 from stages.images.tar import read_entries
 
 END = bytes(1024)
+# Words for GNU tar, by which the same files give the same archive in every run.
+ALIKE = ["--sort=name", "--mtime=@1600000000"]
+ALIKE_PAX = ["--pax-option=exthdr.name=%d/PaxHeaders/%f,atime:=1600000001.5,ctime:=1600000002.5"]
 
 
 def octal(value: int, width: int) -> bytes:

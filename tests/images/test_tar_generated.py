@@ -18,7 +18,7 @@ from stages.images import build
 from stages.images.aci import layout
 from stages.images.entry import Entry, Extent, Kind
 from stages.images.tar import read_entries
-from tests.images.tar_maker import content
+from tests.images.tar_maker import ALIKE, ALIKE_PAX, content
 
 parts = st.binary(min_size=1, max_size=255).filter(lambda part: not {0, 0x2F} & set(part) and part not in (b".", b".."))
 paths = st.lists(parts, min_size=1, max_size=8).map(b"/".join)
@@ -106,8 +106,9 @@ def samples() -> tuple[bytes, ...]:
                 file.write(b"x")
         os.setxattr(root / "d" / "f", "user.a", b"v")
         commands = [["--format=gnu"], ["--format=oldgnu", "-S"]]
-        commands += [["--format=posix", "--xattrs", "-S", f"--sparse-version={v}"] for v in ("0.0", "0.1", "1.0")]
-        made = [["tar", *options, "-C", place, "-cf", "-", "manifest", "rootfs"] for options in commands]
+        rich = ["--format=posix", *ALIKE_PAX, "--xattrs", "-S"]
+        commands += [[*rich, f"--sparse-version={v}"] for v in ("0.0", "0.1", "1.0")]
+        made = [["tar", *ALIKE, *options, "-C", place, "-cf", "-", "manifest", "rootfs"] for options in commands]
         return tuple(subprocess.run(command, check=True, capture_output=True).stdout for command in made)
 
 

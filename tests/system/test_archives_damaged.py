@@ -162,14 +162,14 @@ def samples() -> tuple[bytes, ...]:
         os.setxattr(root / "d/f", "security.capability", CAPABILITY)
         subprocess.run(["setfacl", "-m", "u:7:rwx", root / "d", root / "empty"], check=True)
         subprocess.run(["setfacl", "-d", "-m", "u:7:rx", root / "d"], check=True)
-        rich = ["--format=posix", "--xattrs", "--xattrs-include=*", "--acls", "-S"]
+        rich = ["--format=posix", *tar_maker.ALIKE_PAX, "--xattrs", "--xattrs-include=*", "--acls", "-S"]
         options = [
             ["--format=gnu"],
             ["--format=oldgnu", "-S"],
             ["--format=v7", *(f"--exclude={name}" for name in ("ll*", "fifo", "null"))],
         ]
         options += [[*rich, f"--sparse-version={one}"] for one in ("0.0", "0.1", "1.0")]
-        made = [["tar", *words, "-C", place, "-cf", "-", "manifest", "rootfs"] for words in options]
+        made = [["tar", *tar_maker.ALIKE, *words, "-C", place, "-cf", "-", "manifest", "rootfs"] for words in options]
         return tuple(subprocess.run(command, check=True, capture_output=True).stdout for command in made)
 
 
