@@ -192,9 +192,16 @@ def importing(shop: Shop, *words: str) -> subprocess.Popen[str]:
     process = shop.project.started("run", *words, "pod=shop", "manifest")
     shop.project.program, shop.project.environment = None, {}
     whole = psutil.Process(process.pid)
-    while not any(one.status() == psutil.STATUS_STOPPED for one in (whole, *whole.children())):
+    while not any(map(has_stopped, (whole, *whole.children()))):
         assert process.poll() is None, process.communicate()
     return process
+
+
+def has_stopped(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:  # a child that has ended meanwhile
+        return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
