@@ -70,18 +70,23 @@ def of(value: Mapping[str, Any]) -> ImageManifest:
     )
 
 
-def check_platform(manifest: ImageManifest, where: str) -> None:
-    """The image must say that it is for this host (contract A.11, and what A.11 leaves out). Raises ImageError."""
+def check_platform(manifest: ImageManifest, where: str, *, said: bool = True) -> None:
+    """The image must say that it is for this host (contract A.11, and what A.11 leaves out). Raises ImageError.
+
+    said: whether it has to say so at all; of stage1's image (A.13) nobody ever asked it.
+    """
     system, architecture = manifest.label("os"), manifest.label("arch")
     for name, value in (("os", system), ("arch", architecture)):
-        if value is None:
+        if value is None and said:
             raise ImageError(
                 f"{where}: missing {name} label in the image manifest",
                 hint=f"an image that can be run has the labels os and arch, here {host.OS} and {host.arch()}",
                 reason=f"missing-{name}",
             )
-    if system != host.OS:
+    if system not in (None, host.OS):
         raise ImageError(f'{where}: bad os "{system}" (must be one of: [{host.OS}])', reason="bad-os")
+    if architecture is None:
+        return
     if architecture not in host.ARCHITECTURES:
         known = " ".join(host.ARCHITECTURES)
         raise ImageError(

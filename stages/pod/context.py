@@ -194,7 +194,7 @@ class Context:
     def recipe(self, name: str) -> Recipe:
         """What the tree of an app, or of stage1, is made of. Raises ImageError."""
         image_id = self.image_id(name)
-        manifests.check_platform(self.images.manifest(image_id), f"image of {name}")
+        manifests.check_platform(self.images.manifest(image_id), f"image of {name}", said=name != STAGE1)
         (ask,) = self._bare(name)
         find = functools.partial(self._find, among=self.pins.tree(name, ask))
         recipe = Recipe(flatten(image_id, self.images.manifest, find), plain=name == STAGE1)

@@ -39,6 +39,15 @@ def test_an_image_for_this_host_passes() -> None:
     manifest.check_platform(image(**HERE), "image of web")
 
 
+@pytest.mark.contract("A.13 prepareStage1Image")
+def test_stage1_s_image_need_not_say_what_it_is_for_but_must_not_say_something_else() -> None:
+    for labels in ({}, HERE, {"os": host.OS}, {"arch": host.arch()}):
+        manifest.check_platform(image(**labels), "image of stage1", said=False)
+    for labels in ({"os": "freebsd"}, {"arch": ELSEWHERE}, {"arch": "vax"}):
+        with pytest.raises(ImageError):
+            manifest.check_platform(image(**labels), "image of stage1", said=False)
+
+
 GOOD = b'{"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.com/web"}'
 
 
