@@ -15,7 +15,7 @@ from stages.base.verdict import Verdict
 from stages.pod import records, roots
 from stages.pod.context import Context
 
-VERSION = 1
+VERSION = 2
 
 
 def verdict(context: Context, app: str) -> Verdict:
@@ -40,6 +40,7 @@ def run(context: Context, app: str) -> dict[str, Any]:
         roots.make_parents(pod.stage1_rootfs, pod.stage2(app))
         fingerprint = roots.write(context, recipe, pod.stage2_rootfs(app))
         files.publish(pod.stage2(app) / "manifest", manifest)
+        roots.give(context, pod.stage2(app), pod.stage2(app) / "manifest")
     files.publish(pod.app_manifest(app), manifest, durable=False)
     records.write(pod, f"app:{app}", _inputs(context, app), fingerprint=fingerprint)
     return {"tree": recipe.tree_id, "did": f"{context.way()} of {short(recipe.tree_id)}"}

@@ -28,9 +28,9 @@ def directory(path: str, mode: int, owner: tuple[int, int] | None = None) -> Act
     return ["directory", path, mode, *(owner or (-1, -1))]
 
 
-def copy(source: str, target: str, mode: int = 0o640) -> Act:
+def copy(source: str, target: str, owner: tuple[int, int], mode: int = 0o640) -> Act:
     """A new small file with the bytes of another."""
-    return ["copy", source, target, mode]
+    return ["copy", source, target, mode, *owner]
 
 
 def index(image: str, blobs: Iterable[str], way: str, place: str) -> Act:
@@ -97,11 +97,12 @@ def _directory(_: int | None, path: str, mode: int, uid: int, gid: int) -> None:
     os.chmod(path, mode)
 
 
-def _copy(_: int | None, source: str, target: str, mode: int) -> None:
+def _copy(_: int | None, source: str, target: str, mode: int, uid: int, gid: int) -> None:
     with open(source, "rb") as file:
         data = file.read()
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with open(descriptor, "wb") as file:
+        os.fchown(descriptor, uid, gid)
         os.fchmod(descriptor, mode)
         file.write(data)
 

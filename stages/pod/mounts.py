@@ -79,8 +79,9 @@ def furnishing(pod: PodPaths, layers: tuple[Layer, ...], ids: Ids) -> list[Act]:
     made += [_made(upper / name, _attributes(lower / name), ids) for name in _FURNITURE]
     for layer in layers[1:]:
         home = upper / "opt" / "stage2" / layer.app
-        made.append(acts.directory(str(home), _DIRECTORY))
-        made.append(acts.copy(str(pod.app_manifest(layer.app)), str(home / "manifest")))
+        # stage1's own: a pod with private users goes through here on the way to its apps.
+        made.append(_made(home, (0, 0, _DIRECTORY), ids))
+        made.append(acts.copy(str(pod.app_manifest(layer.app)), str(home / "manifest"), _shifted((0, 0), ids)))
         made.append(_made(home / "rootfs", layer.root, ids))
     return made
 
@@ -145,8 +146,12 @@ def _attributes(path: Path) -> Attributes:
 def _made(path: Path, attributes: Attributes, ids: Ids) -> Act:
     """A directory with these attributes, shifted."""
     uid, gid, mode = attributes
+    return acts.directory(str(path), mode, _shifted((uid, gid), ids))
+
+
+def _shifted(owner: tuple[int, int], ids: Ids) -> tuple[int, int]:
     base = ids[0] if ids else 0
-    return acts.directory(str(path), mode, (uid + base, gid + base))
+    return owner[0] + base, owner[1] + base
 
 
 def _directories(above: Path, path: Path) -> list[Act]:

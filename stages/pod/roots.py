@@ -61,6 +61,14 @@ def make_parents(root: Path, path: Path) -> None:
         os.close(parent)
 
 
+def give(context: Context, home: Path, file: Path) -> None:
+    """Let the directory of an app, and its manifest, be root's of the pod, and nobody else's (contract A.11, 6)."""
+    start = (context.shift_pair() or (0, 0))[0]
+    home.chmod(0o750)
+    for path in (home, file):
+        os.chown(path, start, start)
+
+
 def _step(parent: int, name: str) -> int:
     """Into the directory `name` of `parent`, made if missing and never through a link; closes `parent`."""
     with contextlib.suppress(FileExistsError):

@@ -39,6 +39,11 @@ done
 exit $code
 """
 
+SHIFTED = b"""#!/bin/busybox sh
+cd stage1/rootfs/opt/stage2/web && stat -c "%a %u:%g" . manifest && cp /bin/busybox ../../../cat && cd - >/dev/null &&
+exec /usr/sbin/chroot --userspec=1310720:1310720 --groups= stage1/rootfs /cat /opt/stage2/web/rootfs/app.sh
+"""
+
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
@@ -347,3 +352,13 @@ def test_a_volume_that_nobody_may_write_to_says_so_itself(
     assert foreign.project.doit("run", "pod=shop").code == 0
     # rkt's fly asks the volume, and never the mount points of the pod manifest.
     assert json.loads((foreign.pod / "pod").read_text())["volumes"][0].get("readOnly") is told
+
+
+@OVERLAY
+@pytest.mark.contract("A.11 prepareAppImage", "M 9")
+def test_the_pod_s_own_root_gets_to_its_apps(tmp_path: Path, overlay: bool) -> None:
+    # As rkt's nspawn does it: the init of a user namespace, with the pod's ids, goes below stage1's root.
+    foreign = Foreign(tmp_path, "sh", SHIFTED, overlay=overlay, privateUsers={"shift": 1310720, "count": 65536})
+    foreign.app("exit 0")
+    ran = foreign.project.doit("run", "pod=shop")
+    assert (ran.code, ran.out) == (0, "750 1310720:1310720\n640 1310720:1310720\nexit 0"), ran.err
