@@ -49,6 +49,8 @@ class Run(DoitRun):  # type: ignore[misc]
 
         session.HANDOVER.by_command = True
         session.HANDOVER.hold = locked.hold(params)
+        # What would not be remembered anyway need not be seen.
+        session.WITNESS.spoiled = not self._is_plain()
         # doit saves its state when it unwinds; a signal must not cut that off.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         try:
@@ -56,7 +58,7 @@ class Run(DoitRun):  # type: ignore[misc]
             tasks = getattr(self, "task_list", [])
             if code == 0 and not session.HANDOVER.plans:
                 session.prepared(tasks)
-            if code == 0 and session.HANDOVER.plans and self._is_plain():
+            if code == 0 and session.HANDOVER.plans:
                 session.remember(get_var("pod"), session.HANDOVER.plans[0], dodo=all(map(_is_known, tasks)))
             return code or session.HANDOVER.perform()
         except InvalidCommand as error:
