@@ -14,19 +14,30 @@ from stages.pod import again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stages.images.lockfile import Hold
 
 
 def main() -> int:
-    """The console script. Does not return where the pod starts."""
+    """The console script `podwright`. Does not return where the pod starts."""
+    return _until_interrupted(_podwright)
+
+
+def doit() -> int:
+    """doit's console script, as tools/setup.sh has it. Does not return where the pod starts."""
+    return _until_interrupted(_doit)
+
+
+def _until_interrupted(work: Callable[[], int]) -> int:
     streams.ensure()
     try:
-        return _main()
+        return work()
     except KeyboardInterrupt:
         return 130
 
 
-def _main() -> int:
+def _podwright() -> int:
     words = sys.argv[1:]
     plain = [word for word in words if word != "--locked"]
     if len(plain) == 2 and plain[0] == "run" and plain[1].startswith("pod=") and os.path.isfile("dodo.py"):
@@ -41,9 +52,7 @@ def _main() -> int:
     return guarded(lambda: int(Main().run(words) or 0))
 
 
-def doit() -> int:
-    """doit's console script, as tools/setup.sh has it. Does not return where the pod starts."""
-    streams.ensure()
+def _doit() -> int:
     words = sys.argv[1:]
     asked = words[-1] if words else ""
     if asked.startswith("pod=") and words in ([asked], ["run", asked]) and os.path.isfile("dodo.py"):

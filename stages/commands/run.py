@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from doit import get_var
@@ -85,8 +86,13 @@ class Run(DoitRun):  # type: ignore[misc]
         if word in commands:
             others = [one for one in sys.argv[1:] if one != word]
             return f"{word} is a command, and comes before its options\n  hint: `{shlex.join(['doit', word, *others])}`"
-        close = difflib.get_close_matches(word, [*(task.name for task in self.task_list), *commands], 1)
-        hint = f"did you mean {close[0]!r}?" if close else "`doit list pod=NAME` lists the tasks"
+        known = {name: name for name in (*(task.name for task in self.task_list), *commands)}
+        if get_var("pod") is None:
+            from stages.spec.catalog import Catalog
+
+            known |= {entry.name: f"pod={entry.name}" for entry in Catalog(Path.cwd()).entries() if entry.name}
+        close = difflib.get_close_matches(word, known, 1)
+        hint = f"did you mean {known[close[0]]!r}?" if close else "`doit list pod=NAME` lists the tasks"
         return f"no task {word!r}\n  hint: {hint}"
 
     def _prepare(self, params: Any, args: list[str]) -> int:

@@ -94,7 +94,7 @@ class Catalog:
         uid = names.uuid(word)
         for wanted in (
             [file for file, row in rows.items() if uid and row.uid == uid],
-            [file for file, row in rows.items() if row.name == word],
+            [file for file, row in rows.items() if word and row.name == word],
         ):
             if wanted:
                 return wanted[0]
@@ -121,7 +121,8 @@ class Catalog:
             hint = f"the beginning of a UUID needs {SHORTEST_PREFIX} digits; {hint}"
         if unreadable:
             hint += f"; `doit check` says why {', '.join(unreadable[:3])} cannot be read"
-        raise SpecError(f"no pod {word!r} in {parse.shown(self._folder)}", hint=hint, reason="unknown-pod")
+        said = f"no pod {word!r} in {parse.shown(self._folder)}" if word else "which pod?"
+        raise SpecError(said, hint=hint, reason="unknown-pod")
 
     def _load(self, file: str) -> PodSpec:
         """The spec in a file, by the bytes that it has now. Raises SpecProblems, SpecError when it has gone."""

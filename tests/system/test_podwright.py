@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.system import workbench
-from tests.system.workbench import Project
+from tests.system.workbench import CHECKOUT, Project
 
 pytestmark = pytest.mark.system
 
@@ -61,3 +62,13 @@ def test_the_steps_are_the_tasks_of_dodo(project: Project) -> None:
     listed = {line.split()[0] for line in project.doit("list", "--all", "pod=web").out.splitlines()}
     named = {"image:app", "image:stage1", "tree:app", "tree:stage1", "stage1", "app:app", "manifest", "overlay", "init"}
     assert listed - {"pods", "image", "tree", "app"} == named
+
+
+@pytest.mark.parametrize("script", ["main", "doit"])
+def test_an_interrupt_while_doit_is_loaded_is_no_traceback(tmp_path: Path, script: str) -> None:
+    (tmp_path / "doit").mkdir()
+    (tmp_path / "doit" / "__init__.py").write_text("raise KeyboardInterrupt\n")
+    start = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(CHECKOUT)!r}]; "
+    start += f"from stages.commands.podwright import {script}; sys.exit({script}())"
+    done = subprocess.run([sys.executable, "-c", start, "list"], cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"")

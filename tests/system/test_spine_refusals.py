@@ -99,6 +99,19 @@ def test_a_misspelt_task_costs_nothing_of_the_last_run(tmp_path: Path, word: str
     assert "state=exited" in project.doit("status", "pod=shop").out
 
 
+@pytest.mark.parametrize("word", ["shop", "shpo"])
+def test_a_pod_named_without_pod_is_told_how(tmp_path: Path, word: str) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    assert "did you mean 'pod=shop'?" in sentence(project.doit("run", word))
+
+
+def test_no_name_is_asked_for_whatever_else_is_wrong(tmp_path: Path) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    (project.root / "pods" / "bad.yaml").write_text("metadata: {}\n")
+    said = sentence(project.doit("run", "pod="))
+    assert "which pod?" in said and "shop" in said
+
+
 def test_a_misspelt_task_makes_no_pod(tmp_path: Path) -> None:
     project = make(tmp_path / "project", tmp_path / "data")
     sentence(project.doit("run", "pod=shop", "manifes"))
