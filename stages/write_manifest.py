@@ -81,4 +81,5 @@ def _mark(context: Context, marker: Any, content: bytes | None) -> None:
     if content is None:
         files.discard(marker, context.data.garbage)
     else:
-        files.publish(marker, content, durable=False)
+        # The range keeps others from it as long as files may have its owners.
+        files.publish(marker, content, durable=bool(content))

@@ -11,7 +11,7 @@ from typing import Any
 
 from stages.base import files, streams
 from stages.base.errors import HostError, PodError, PodwrightError, refused
-from stages.base.paths import FORMAT, DataDir
+from stages.base.paths import FORMAT, DataDir, PodPaths
 from stages.base.verdict import Verdict
 from stages.graph.handoff import Handover
 from stages.graph.steps import Step
@@ -92,37 +92,40 @@ def configuration(context: Context | None) -> dict[str, Any]:
     """
     from stages.graph.reporter import Reporter
 
-    known = context is not None and os.path.isdir(context.pod.root)
-    if context is not None and HANDOVER.lock_fd is not None:
-        _discard_damaged(context.pod.database)
     return {
         "default_tasks": ["init"] if context else ["pods"],
         "backend": "sqlite3",
-        "dep_file": str(context.pod.database) if context and known else _MEMORY,
+        "dep_file": _database(context.pod) if context else _MEMORY,
         "outfile": sys.stderr,
         "reporter": Reporter,
         "verbosity": 2,
     }
 
 
-def _discard_damaged(database: Path) -> None:
-    """doit's database is a cache: one that is none any more is not worth stopping for."""
+def _database(pod: PodPaths) -> str:
+    """Where doit remembers. It is a cache: what is no database stops nobody, and goes if the pod is ours."""
+    if not os.path.isdir(pod.root):
+        return _MEMORY
+    if not _is_sound(pod.database):
+        if HANDOVER.lock_fd is None:
+            return _MEMORY
+        files.delete(pod.database)
+    return str(pod.database)
+
+
+def _is_sound(database: Path) -> bool:
+    """Whether doit can read it, or make it."""
     import sqlite3
 
     try:
-        is_file = stat.S_ISREG(os.lstat(database).st_mode)
-    except FileNotFoundError:
-        return
-    if not is_file:
-        files.delete(database)
-        return
-    try:
+        if not stat.S_ISREG(os.lstat(database).st_mode):
+            return False
         with contextlib.closing(sqlite3.connect(database)) as opened:
-            sound = opened.execute("pragma quick_check").fetchone() == ("ok",)
-    except sqlite3.DatabaseError:
-        sound = False
-    if not sound:
-        database.unlink()
+            return bool(opened.execute("pragma quick_check").fetchone() == ("ok",))
+    except FileNotFoundError:
+        return True
+    except (OSError, sqlite3.DatabaseError):
+        return False
 
 
 def verdict(step: Step) -> Verdict:

@@ -56,6 +56,12 @@ def of(pod: PodPaths) -> Facts:
     )
 
 
+def tree_id(path: Path) -> str:
+    """The id of a tree that a file of the pod names, or "" where it has none: it becomes a path."""
+    found = _text(path)
+    return found if found.isascii() and found.replace("-", "").isalnum() else ""
+
+
 def entered_pid(pod: PodPaths) -> int | None:
     """The process that `enter` takes: the one in `pid`, or the only child of the one in `ppid` (contract B.1, C.5).
 
@@ -112,7 +118,7 @@ def _apps(pod: PodPaths) -> tuple[str, ...]:
 def _codes(pod: PodPaths) -> tuple[dict[str, int], float | None]:
     """The exit codes that stage1 wrote, and when the last one was written. The directory is what an app may reach."""
     overlay = pod.overlay_prepared.exists()
-    directory = pod.status(_text(pod.stage1_tree_id) if overlay else None)
+    directory = pod.status(tree_id(pod.stage1_tree_id) if overlay else None)
     codes, times = {}, []
     with contextlib.suppress(OSError), os.scandir(directory) as found:
         for item in found:
@@ -123,9 +129,9 @@ def _codes(pod: PodPaths) -> tuple[dict[str, int], float | None]:
 
 
 def _trees(pod: PodPaths) -> frozenset[str]:
-    found = {_text(pod.stage1_tree_id)}
+    found = {tree_id(pod.stage1_tree_id)}
     with contextlib.suppress(OSError):
-        found |= {_text(pod.app_tree_id(app)) for app in os.listdir(pod.appsinfo)}
+        found |= {tree_id(pod.app_tree_id(app)) for app in os.listdir(pod.appsinfo)}
     return frozenset(found - {""})
 
 

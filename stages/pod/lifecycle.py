@@ -10,7 +10,7 @@ from stages.base import files
 from stages.base.errors import PodError
 from stages.base.paths import DataDir, PodPaths
 from stages.base.progress import Progress
-from stages.pod import again, mounts, shifts, stage1, state
+from stages.pod import again, facts, mounts, shifts, stage1, state
 from stages.pod.state import Phase
 
 # What preparation made, or needs again. Everything else in the directory is an earlier run's.
@@ -75,10 +75,10 @@ def remove(data: DataDir, pod: PodPaths, progress: Progress) -> None:
 
 def stage1_root(data: DataDir, pod: PodPaths) -> Path:
     """Where stage1's programs can be run from while the pod is not running: its tree in the store."""
-    tree_id = files.read_small(pod.stage1_tree_id) or b""
-    if not tree_id.replace(b"-", b"").isalnum():
+    tree_id = facts.tree_id(pod.stage1_tree_id)
+    if not tree_id:
         raise PodError("the pod has no stage1 tree", reason="no-stage1")
-    return data.tree(tree_id.decode()).rootfs
+    return data.tree(tree_id).rootfs
 
 
 def _unregister(pod: PodPaths, progress: Progress) -> None:

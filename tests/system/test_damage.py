@@ -54,3 +54,53 @@ def test_a_damaged_pod_runs_again_or_is_told(tmp_path: Path, kind: str, overlay:
             assert "Traceback" not in ran.err, (name, ran.err)
             assert ran.code == 0 and ran.out == "it runs\n", (name, ran.err)
     assert project.doit("rm", "pod=shop").code == 0 and not pod.exists()
+
+
+def lost(data: Path, left: Callable[[bytes], bytes]) -> None:
+    """What a power failure may do to all that was not synced."""
+    pods, images = data / "pods", data / "images"
+    for path in [*pods.rglob("*"), *(images / "sources").rglob("*"), *(images / "inventories").rglob("*")]:
+        if path.is_file() and not path.is_symlink() and not _holds(path):
+            path.write_bytes(left(path.read_bytes()))
+    for path in (data / "cache").rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.write_bytes(left(path.read_bytes()))
+
+
+def _holds(path: Path) -> bool:
+    """Whether a file of a pod is synced: the range of ids it has, and what was rendered into it."""
+    return path.name == "shift" or "rootfs" in path.parts
+
+
+@OVERLAY
+@pytest.mark.parametrize(
+    "left",
+    [lambda _: b"", lambda data: data[: len(data) // 2], lambda data: bytes(len(data))],
+    ids=["empty", "torn", "zeros"],
+)
+@pytest.mark.parametrize("ran", [True, False], ids=["run", "prepared"])
+def test_a_power_failure_takes_nothing_but_time(
+    tmp_path: Path, overlay: bool, left: Callable[[bytes], bytes], ran: bool
+) -> None:
+    project = Project(tmp_path / "project", tmp_path / "data")
+    project.image("web.aci", workbench.manifest("example.com/web", app=["/bin/true"]), workbench.busybox())
+    container = {"name": "web", "image": "images/web.aci", "command": ["/bin/echo", "it runs"]}
+    project.write(workbench.spec("shop", UID, [container], overlay=overlay, privateUsers="auto", stage1="crun"))
+    for _ in range(3 if ran else 0):
+        assert project.doit("run", "pod=shop").out == "it runs\n"
+    assert project.doit("prepare", "shop").code == 0 or ran
+    lost(project.data, left)
+    looks = ("ps", "status pod=shop", "why pod=shop", "list --all pod=shop", "images", "images df", "images verify")
+    for words in (*looks, "images gc --dry-run", "gc --dry-run", "verify", "check"):
+        done = project.doit(*words.split())
+        assert done.code in (0, 1) and "Traceback" not in done.err, (words, done)
+    for _ in range(2):
+        done = project.doit("run", "pod=shop")
+        assert done.out == "it runs\n" and done.code == 0, done.err
+        lost(project.data, left)
+    assert project.doit("gc", "--grace-period", "0s").code == 0
+    assert project.doit("verify").code == 0
+    done = project.doit("run", "pod=shop")
+    assert done.out == "it runs\n" and done.code == 0, done.err
+    lost(project.data, left)
+    assert project.doit("rm", "pod=shop").code == 0 and not project.pod(UID).exists()
