@@ -21,6 +21,8 @@ from stages.pod import again, labels, lifecycle, mounts, stage1
 from stages.pod.context import STAGE1, Context
 from stages.spec.model import HostPath
 
+_BOOT = "/proc/sys/kernel/random/boot_id"
+
 
 def keep(witness: Witness, word: str, plan: dict[str, Any], asked: Sequence[Step], *, dodo: bool) -> None:
     """Remember the start that `plan` is about to make, unless it cannot be made again from a record.
@@ -32,6 +34,8 @@ def keep(witness: Witness, word: str, plan: dict[str, Any], asked: Sequence[Step
     with contextlib.suppress(OSError, PodwrightError):
         if _can_be_repeated(context, plan) and _all(context) <= {_key(step) for step in asked}:
             _code(witness)
+            # What is not synced a power failure may leave with its inode and its times, and without its bytes.
+            witness.saw(_BOOT)
             if dodo:
                 _doit(witness)
             _labels(witness, context)

@@ -73,7 +73,10 @@ def circumstances(project: str, word: str) -> list[Any]:
 
 def _held(record: dict[str, Any]) -> tuple[int, int] | None:
     """The store's lock and the pod's, in the order of every run; None when somebody has the pod, or nobody made it."""
-    store = flock.shared(record["store lock"])
+    try:
+        store = flock.shared(record["store lock"])
+    except OSError:
+        return None
     try:
         pod = flock.try_lock(record["pod"])
     except OSError:

@@ -119,6 +119,38 @@ def test_another_pod_of_the_same_name_is_noticed(tmp_path: Path) -> None:
     assert run(bench).tasks == set()
 
 
+def test_another_boot_asks_the_steps(tmp_path: Path) -> None:
+    """A power failure may leave a file that was not synced with its inode and its times, and without its bytes."""
+    bench = remembered(tmp_path)
+    other = tmp_path / "boot_id"
+    other.write_text("00000000-0000-4000-8000-000000000000\n")
+    place = "/proc/sys/kernel/random/boot_id"
+    script = f'mount --bind {other} {place} && exec "$@"'
+    booted = ("unshare", "-m", "--propagation", "private", "/bin/sh", "-c", script, "-")
+    assert run(bench, *booted) == Ran(set(), asked=True, by_doit=False)
+    assert not run(bench, *booted).asked
+    assert run(bench).asked
+
+
+@pytest.mark.parametrize("script", ["main", "doit"])
+def test_a_file_system_that_went_read_only_is_a_sentence(tmp_path: Path, script: str) -> None:
+    bench = remembered(tmp_path, script)
+    data = bench.project.data
+    mount = f'mount --bind {data} {data} && mount -o remount,bind,ro {data} && exec "$@"'
+    start = f"import sys; sys.path.insert(0, {str(bench.project.root)!r}); "
+    start += f"from stages.commands.podwright import {script}; sys.exit({script}())"
+    done = subprocess.run(
+        ["unshare", "-m", "/bin/sh", "-c", mount, "-", sys.executable, "-c", start, "run", "pod=shop"],
+        cwd=bench.project.root,
+        env={**os.environ, "PODWRIGHT_DIR": str(data)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (1, 3), done.stderr
+    assert "Read-only file system" in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
 def test_selinux_that_appears_is_noticed(tmp_path: Path) -> None:
     bench = remembered(tmp_path)
     script = 'mount -t tmpfs none /sys/fs && {}exec "$@"'
