@@ -66,9 +66,14 @@ def _prepare(dodo: Path, pod: str, held: list[str]) -> None:
 
 def _doit(parent: int, project: Path, words: list[str]) -> NoReturn:
     kernel.die_with(parent)
+    sys.exit(common.guarded(lambda: _run(project, words)))
+
+
+def _run(project: Path, words: list[str]) -> int:
     os.chdir(project)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what the caller has there is for whoever comes after us
     sys.argv[1:] = words
-    sys.exit(common.guarded(lambda: int(DoitMain().run(words) or 0)))
+    return int(DoitMain().run(words) or 0)
 
 
 def _load() -> None:

@@ -119,11 +119,24 @@ def test_prepare_takes_all_pods_whatever_becomes_of_one(project: Project) -> Non
     project.write(workbench.spec("bad", "66666666-0000-4000-8000-000000000006", [APP | {"image": "images/no.aci"}]))
     (project.root / "pods" / "worse.yaml").write_text("nonsense")
     done = project.doit("prepare")
-    assert done.code == 1 and done.out == "job is prepared\nother is prepared\n" and "Traceback" not in done.err
+    assert done.code == 3 and done.out == "job is prepared\nother is prepared\n" and "Traceback" not in done.err
     assert "no.aci" in done.err and "worse" in done.err
     assert project.doit("prepare", "other").out == "other is prepared\n"
     assert project.doit("prepare", "pod=bad").code == 1
     project.doit("rm", "bad")
+
+
+def test_prepare_leaves_its_input_to_the_caller(project: Project) -> None:
+    """`while read pod; do doit prepare $pod; done`: what prepares a pod would take the other lines."""
+    with open(project.root / "dodo.py", "a") as dodo:
+        dodo.write("\nimport os, sys\n\nprint(os.read(0, 9), file=sys.stderr)\n")
+    reader, writer = os.pipe()
+    os.write(writer, b"the next\n")
+    os.close(writer)
+    with open(reader, "rb") as mine:
+        ((code, out, err),) = ended(project.started("prepare", "job", stdin=mine))
+        assert (code, out) == (0, "job is prepared\n") and "b''" in err, err
+        assert mine.read() == b"the next\n"
 
 
 def test_nobody_but_root_gets_sentences(project: Project, tmp_path: Path) -> None:
