@@ -67,7 +67,8 @@ import sys
 sys.path.insert(0, "$here")
 from stages.commands.podwright import $2
 
-sys.exit($2())
+if __name__ == "__main__":
+    sys.exit($2())
 END
     chmod 755 ".venv/bin/$1.new"
     mv ".venv/bin/$1.new" ".venv/bin/$1"

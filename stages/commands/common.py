@@ -17,6 +17,7 @@ from doit.cmdparse import CmdOption, CmdParseError
 
 from stages.base.errors import PodError, PodwrightError, SpecError, refused
 from stages.base.paths import DataDir
+from stages.commands import spare_doit
 from stages.graph import session
 from stages.pod import find
 from stages.pod.find import Found
@@ -66,6 +67,7 @@ class PodCommand(Command):  # type: ignore[misc]
 
     def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Exit code; a person's mistake is a sentence on stderr."""
+        spare_doit()
         return guarded(lambda: self._in_project(opt_values, pos_args))
 
     def do(self, options: Any, words: list[str]) -> int:

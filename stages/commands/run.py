@@ -15,7 +15,7 @@ from doit.exceptions import InvalidCommand
 
 from stages.base import streams
 from stages.base.errors import refused
-from stages.commands import locked
+from stages.commands import locked, spare_doit
 from stages.pod import again
 
 
@@ -48,6 +48,7 @@ class Run(DoitRun):  # type: ignore[misc]
         """doit's exit code, or that of a hand-over that failed; does not return where it succeeds."""
         from stages.graph import session
 
+        spare_doit()
         session.HANDOVER.by_command = True
         session.HANDOVER.hold = locked.hold(params)
         # What would not be remembered anyway need not be seen.

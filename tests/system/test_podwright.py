@@ -72,3 +72,29 @@ def test_an_interrupt_while_doit_is_loaded_is_no_traceback(tmp_path: Path, scrip
     start += f"from stages.commands.podwright import {script}; sys.exit({script}())"
     done = subprocess.run([sys.executable, "-c", start, "list"], cwd=tmp_path, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (130, b"")
+
+
+@pytest.mark.parametrize(("name", "function"), [("podwright", "main"), ("doit", "doit")])
+def test_the_scripts_of_a_checkout_can_be_imported_by_workers(tmp_path: Path, name: str, function: str) -> None:
+    """multiprocessing does, where it does not fork: from Python 3.14 on `doit -n 2` would be started once more."""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    writer = f"eval \"$(sed -n '/^quick_script()/,/^}}/p' {CHECKOUT}/tools/setup.sh)\"; quick_script {name} {function}"
+    subprocess.run(["sh", "-euc", writer], cwd=tmp_path, check=True)
+    script = tmp_path / ".venv" / "bin" / name
+    os.symlink(CHECKOUT / "stages", tmp_path / "stages")
+    program = f"import runpy; runpy.run_path({str(script)!r}, run_name='__mp_main__')"
+    done = subprocess.run([sys.executable, "-c", program, "help"], cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = subprocess.run([sys.executable, script, "help"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0 and b"run" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("script", ["main", "doit"])
+def test_the_collector_leaves_doit_alone(tmp_path: Path, script: str) -> None:
+    start = "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count(), len(gc.get_objects()))); "
+    start += f"sys.path.insert(0, {str(CHECKOUT)!r}); "
+    start += f"from stages.commands.podwright import {script}; sys.exit({script}())"
+    environment = {**os.environ, "PODWRIGHT_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", start, "ps"], cwd=tmp_path, env=environment, capture_output=True)
+    spared, looked_through = map(int, done.stdout.splitlines()[-1].split())
+    assert spared > looked_through, done
