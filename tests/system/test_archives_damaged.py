@@ -371,6 +371,9 @@ def test_what_is_accepted_has_the_bytes_that_another_reader_finds(sample: int, d
             return
     if [kept_name(one.name) for one, _ in theirs] != [entry.name for entry in ours]:
         return
+    # An empty value takes a record back (POSIX, pax), and the header counts; tarfile takes it for 0.
+    if any("" in one.pax_headers.values() for one, _ in theirs):
+        return
     for entry, (one, data) in zip(ours, theirs, strict=True):
         if entry.kind is Kind.FILE and entry.size < LARGE and one.size >= 0:
             assert (one.size, data) == (entry.size, tar_maker.content(archive, entry))

@@ -90,7 +90,7 @@ def test_stopping_takes_no_longer_than_it_may(project: Project, started: list[su
     assert "state=exited" in project.doit("status", "web").out
     again = project.doit("stop", "web")
     assert again.code == 0 and "already stopped" in again.out
-    assert project.doit("stop", "web", "nope").code == 1
+    assert project.doit("stop", "web", "nope").code == 3
 
 
 def foreign_stage1(project: Project, **annotations: str) -> None:
