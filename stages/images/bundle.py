@@ -12,12 +12,12 @@ the digest of the configuration, which has those of the layers.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from stages.base import strictjson
 from stages.base.digest import canonical
 from stages.base.errors import ImageError
 from stages.images import build, oci, oci_record, tar
@@ -139,14 +139,14 @@ class _Members:
 def _head(data: bytes) -> tuple[str, str, dict[str, Title]]:
     """The pod, the place of its ready manifest, and the images. Raises ImageError."""
     try:
-        head = json.loads(data)
+        head = strictjson.loads(data)
         if head["bundle"] != FORMAT:
             raise _bad(f"it has format {head['bundle']!r}, this podwright knows {FORMAT}")
         pod, place = head["pod"], head.get("podManifest", "")
         titles = {one: _called(one, said) for one, said in head["images"].items()}
         if not _POD.fullmatch(pod) or head.keys() - {"bundle", "pod", "podManifest", "images"}:
             raise _bad("its list is not as bundles have it")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _bad("its list is not as bundles have it") from error
     if place != "":
         check_place(str(place))

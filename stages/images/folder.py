@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from stages.base import files
+from stages.base import files, strictjson
 from stages.base.digest import canonical, sha256_hex
 from stages.base.errors import ImageError
 from stages.base.progress import Progress
@@ -61,10 +60,8 @@ def _manifest(path: Path, where: str) -> dict[str, Any]:
     beside = manifest_path(path)
     if beside.exists():
         try:
-            document = dict(json.loads(beside.read_bytes()))
-            json.dumps(document, ensure_ascii=False).encode()  # half a character by its escape is a ValueError here
-            return document
-        except (ValueError, TypeError, RecursionError) as error:
+            return dict(strictjson.loads(beside.read_bytes()))
+        except (ValueError, TypeError) as error:
             raise ImageError(f"{where}: {beside.name} is not JSON: {error}", reason="manifest") from error
         except OSError as error:
             raise ImageError(f"{where}: {beside.name}: {error.strerror}", reason="manifest") from error

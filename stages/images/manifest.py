@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from stages.base import strictjson
 from stages.base.errors import ImageError
 from stages.linux import host
 
@@ -46,9 +46,8 @@ def parse(data: bytes, where: str) -> ImageManifest:
     from stages.spec import document
 
     try:
-        # As text, and without Python's own numbers: from bytes it takes UTF-16 too, and stage1 does not.
-        value = json.loads(data.decode(), parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
+        value = strictjson.loads(data)
+    except ValueError as error:
         raise ImageError(f"{where}: the manifest is not JSON: {error}", reason="manifest") from error
     if problems := document.check("image-manifest", value, where):
         raise ImageError(f"{where}: bad image manifest: {'; '.join(problems[:5])}", reason="manifest")
@@ -98,10 +97,6 @@ def check_platform(manifest: ImageManifest, where: str, *, said: bool = True) ->
             hint="use an image for this architecture",
             reason="foreign-arch",
         )
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is not a number")
 
 
 def _pairs(items: Any) -> tuple[tuple[str, str], ...]:

@@ -8,10 +8,10 @@ taken for two things is refused.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from typing import Any, NamedTuple
 
+from stages.base import strictjson
 from stages.base.errors import ImageError
 
 MAX_DOCUMENT = 8 << 20
@@ -205,12 +205,9 @@ def document(data: bytes, what: str) -> Any:
     if len(data) > MAX_DOCUMENT:
         raise ImageError(f"{what} is larger than {MAX_DOCUMENT} bytes", reason="limit")
     try:
-        found = json.loads(data, object_pairs_hook=_once)
-        if b"\\u" in data:
-            json.dumps(found, ensure_ascii=False).encode()  # half a character by its escape is a ValueError here
-    except (ValueError, RecursionError) as error:
+        return strictjson.loads(data, _once)
+    except ValueError as error:
         raise ImageError(f"{what} is not good JSON: {error}", reason="json") from error
-    return found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -14,13 +14,12 @@ directory's word comes before an earlier one's.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.base import files
+from stages.base import files, strictjson
 from stages.base.errors import HostError
 from stages.base.paths import configuration
 from stages.spec.model import Signatures
@@ -64,7 +63,7 @@ def read(environment: Mapping[str, str]) -> Settings:
 
 def _parsed(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(data)
+        document = strictjson.loads(data)
         _closed(document, ("signatures", "http", "patience"), "")
         rules = document.get("signatures", {})
         _closed(rules, _ORIGINS, "signatures: ")
@@ -74,7 +73,7 @@ def _parsed(data: bytes, path: Path) -> dict[str, Any]:
             raise ValueError("http is no list of hosts")
         found |= {"http": frozenset(hosts)} if "http" in document else {}
         return found | ({"patience": _seconds(document["patience"])} if "patience" in document else {})
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise HostError(
             f"{path}: {error}",
             hint='as {"signatures": {"network": "require", "local": "off"}, "http": ["HOST:PORT"], "patience": 60}',

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from stages.base import strictjson
 from stages.base.errors import PodError
 from stages.pod import app_section
 from stages.spec.model import EmptyDir, HostPath, PodSpec, Volume
@@ -50,7 +50,7 @@ def read_ready(data: bytes, where: str) -> Document:
     from stages.spec import names
 
     try:
-        found = json.loads(data)
+        found = strictjson.loads(data)
         apps = [(app["name"], app.get("image", {}).get("id") or "") for app in found["apps"] or ()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PodError(f"{where} is not a pod manifest: {error}", reason="ready-manifest") from error

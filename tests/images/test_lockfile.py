@@ -76,6 +76,8 @@ def test_a_reference_is_looked_up_for_this_host_or_for_the_platform_of_the_spec(
         b"[" * 100_000,
         b"\xff\xfe",
         document(reference="\ud800"),
+        document(reference="half").replace(b"half", b"\xed\xa0\x80"),
+        document(reference="\ud800").decode().encode("utf-16"),
         b'{"lock": 1, "images": {"\\ud800": [' + document()[document().index(b"[") + 1 :],
         document(digest=...),
         document(signer=...),

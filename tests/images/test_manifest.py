@@ -53,8 +53,14 @@ GOOD = b'{"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.com
 
 @pytest.mark.parametrize(
     "data",
-    [b"\xef\xbb\xbf" + GOOD, GOOD.decode().encode("utf-16"), GOOD[:-1] + b', "x": NaN}', GOOD[:-1] + b', "x": "\xff"}'],
-    ids=["byte order mark", "utf-16", "no number", "no character"],
+    [
+        b"\xef\xbb\xbf" + GOOD,
+        GOOD.decode().encode("utf-16"),
+        GOOD[:-1] + b', "x": NaN}',
+        GOOD[:-1] + b', "x": "\xff"}',
+        GOOD[:-1] + b', "annotations": [{"name": "x", "value": "\\ud800"}]}',
+    ],
+    ids=["byte order mark", "utf-16", "no number", "no character", "half a character"],
 )
 def test_what_only_python_takes_for_json_is_refused(data: bytes) -> None:
     # It would be stage1 that finds out, which may be anybody's.

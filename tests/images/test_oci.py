@@ -36,6 +36,11 @@ def test_a_manifest_and_its_configuration() -> None:
     assert config.diff_ids == (digest(IMAGE.layers[0]),)
 
 
+@pytest.mark.parametrize("data", [b'{"a": "\xed\xa0\x80"}', '{"a": "\\ud800"}'.encode("utf-16"), b'{"a": NaN}'])
+def test_what_only_python_takes_for_json_is_refused(data: bytes) -> None:
+    assert reason(oci.document, data, "it") == "json"
+
+
 def test_docker_s_manifests_are_read_too() -> None:
     document = json.loads(IMAGE.manifest())
     document["mediaType"] = "application/vnd.docker.distribution.manifest.v2+json"

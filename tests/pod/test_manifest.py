@@ -45,9 +45,19 @@ def test_what_cannot_be_prepared_is_refused(document: Any, reason: str) -> None:
     assert refused.value.reason == reason and "pod.json" in refused.value.sentence
 
 
-def test_what_is_no_json_is_refused() -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"{",
+        b"[" * 100_000,
+        json.dumps(GOOD).encode("utf-16"),
+        json.dumps({**GOOD, "x": "\ud800"}).encode(),
+        json.dumps({**GOOD, "x": float("nan")}).encode(),
+    ],
+)
+def test_what_is_no_json_is_refused(data: bytes) -> None:
     with pytest.raises(PodError) as refused:
-        manifest.read_ready(b"{", "pod.json")
+        manifest.read_ready(data, "pod.json")
     assert refused.value.reason == "ready-manifest"
 
 

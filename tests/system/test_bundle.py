@@ -207,6 +207,10 @@ HOSTILE: dict[str, tuple[Callable[[Parts], object], str]] = {
     "a pod called ..": (lambda it: listed(it, pod=".."), "its list is not"),
     "a pod called ../x": (lambda it: listed(it, pod="../x"), "its list is not"),
     "an id that leads away": (lambda it: listed(it, images={"sha512-../../x": {}}), "its list is not"),
+    "half a character for a title": (
+        lambda it: listed(it, images={f"sha256-{'0' * 64}": {"name": "a", "version": "\ud800"}}),
+        "its list is not",
+    ),
     "a title that is none": (lambda it: listed(it, images={f"sha256-{'0' * 64}": {"name": 1}}), "its list is not"),
     "a manifest for dodo.py": (lambda it: listed(it, podManifest="dodo.py"), "carries no pod manifest"),
     "a manifest outside": (lambda it: listed(it, podManifest="../x.json"), "carries no pod manifest"),
