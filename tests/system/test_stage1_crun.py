@@ -59,6 +59,16 @@ def test_first_failure_ends_the_pod_and_is_its_code(pod: HandMadePod) -> None:
     assert [pod.status(name) for name in ("one", "two", "three")] == ["0", "5", "6"]
 
 
+@pytest.mark.contract("L.1 rkt_exit", "M 27")
+def test_an_app_that_cannot_be_run_ends_the_pod_wherever_it_stands(pod: HandMadePod) -> None:
+    pod.add("one", ["/not-there"])
+    pod.add("two", sh("exec sleep 1000"))
+    pod.manifest["apps"][1]["app"]["eventHandlers"] = [{"name": "post-stop", "exec": sh("echo stopped")}]
+    ended = pod.run()
+    assert (ended.returncode, ended.stdout) == (127, ""), ended
+    assert pod.status("one") == "127"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
 def test_signals_reach_the_app(pod: HandMadePod, number: signal.Signals) -> None:
     short = number.name.removeprefix("SIG")

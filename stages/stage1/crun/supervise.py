@@ -78,26 +78,22 @@ class Supervisor:
         """
         self._tasks, self._stdin = tasks, stdin
         # As long as nothing else runs, the process ids to come can be foretold: those that need it start first.
-        self._waiting = [task for task in tasks if not task.sockets]
-        for task in tasks:
-            if task.sockets:
-                self._start_next(task)
-        self._start_others()
+        self._waiting = sorted(tasks, key=lambda task: not task.sockets)
+        self._start_waiting()
         while any(task.monitor for task in tasks):
             self._wait(signals | {signal.SIGCHLD})
             self._reap()
-            self._start_others()
+            self._start_waiting()
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 self._kill()
         return self._first_failure
 
-    def _start_others(self) -> None:
-        """Start the apps without sockets, once those with sockets have begun or will not begin any more."""
-        if any(task.monitor and task.pending for task in self._tasks):
-            return
-        waiting, self._waiting = self._waiting, []
-        for task in waiting:
-            self._start_next(task)
+    def _start_waiting(self) -> None:
+        """Start the apps; those without sockets not before those with sockets have begun, or will not any more."""
+        while self._waiting:
+            if not self._waiting[0].sockets and any(task.monitor and task.pending for task in self._tasks):
+                return
+            self._start_next(self._waiting.pop(0))
 
     def _wait(self, signals: set[signal.Signals]) -> None:
         """Sleep until a signal or the deadline, and act on the signal."""
@@ -208,7 +204,7 @@ class Supervisor:
         if code and not self._first_failure:
             self._first_failure = code
             others = [other for other in self._tasks if other is not task and other.monitor]
-            if others and self._deadline is None:
+            if (others or self._waiting) and self._deadline is None:
                 self._end_with(signal.SIGTERM)
 
 
