@@ -80,10 +80,16 @@ def _configured(local_config: str) -> dict[str, dict[str, Any]]:
             name = str(fields["name"])
             plugins = fields["plugins"] if file_name.endswith("list") else [fields]
             version = str(fields.get("cniVersion", ""))
+            if not isinstance(plugins, list) or not all(map(_is_plugin, plugins)):
+                raise TypeError("its plugins are no list of objects")
         except (ValueError, KeyError, TypeError) as error:
             raise Stage1Error(f"failed to setup network: {path} is not a network configuration: {error}") from error
         result.setdefault(name, {"cniVersion": version, "name": name, "plugins": plugins})
     return result
+
+
+def _is_plugin(fields: Any) -> bool:
+    return isinstance(fields, dict) and isinstance(fields.get("capabilities") or {}, dict)
 
 
 def port_mappings(pod: Pod, served: frozenset[str] = frozenset()) -> list[dict[str, Any]]:

@@ -149,16 +149,17 @@ def _call(
     program = _plugin(str(plugin.get("type", "")), name)
     done = subprocess.run([program], input=quickjson.dumps(configuration).encode(), capture_output=True, env=variables)
     try:
-        answer = quickjson.loads(done.stdout.decode(errors="replace")) if done.stdout.strip() else {}
+        answer = quickjson.loads(done.stdout.decode(errors="replace"))
     except ValueError:
         answer = {}
+    answer = answer if isinstance(answer, dict) else {}
     if done.returncode:
         words = answer.get("details") or answer.get("msg") or done.stderr.decode("utf-8", "replace").strip()
         if answer.get("msg") and answer.get("details"):
             words = f"{answer['msg']}: {words}"
         verb = "setup" if command == "ADD" else "take down"
         raise Stage1Error(f"failed to {verb} network {name}: {plugin.get('type')}: {words}")
-    return dict(answer)
+    return answer
 
 
 def _plugin(kind: str, network: str) -> str:

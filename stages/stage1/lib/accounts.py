@@ -37,13 +37,17 @@ def _resolve(root: int, text: str, what: str, entries: list[list[str]], shift: i
     if text.startswith("/"):
         return _owner(root, text, what, shift)
     for fields in entries:
-        if fields[0] == text and len(fields) > 2 and fields[2].isdecimal():
+        if fields[0] == text and len(fields) > 2 and _is_id(fields[2]):
             return int(fields[2])
-    if text.isascii() and text.isdecimal() and int(text) <= _MAX_ID:
+    if _is_id(text):
         return int(text)
     if text == "root":
         return 0
     raise Stage1Error(f'"{text}" {what} not found')
+
+
+def _is_id(text: str) -> bool:
+    return len(text) <= 10 and text.isascii() and text.isdecimal() and int(text) <= _MAX_ID
 
 
 def _owner(root: int, path: str, what: str, shift: int) -> int:

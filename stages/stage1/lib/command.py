@@ -11,9 +11,11 @@ from stages.stage1.lib.errors import NOT_EXECUTABLE, NOT_FOUND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Literal
 
 _VIRTUAL = ("/proc", "/sys", "/dev")
 _PT_INTERP = 3
+_MOST_INTERPRETERS = 5  # the kernel goes on to no more of them, one after the other
 
 
 class Trouble:
@@ -49,7 +51,9 @@ def _unable(name: str) -> str:
     return f'Unable to open "{name}": No such file or directory'
 
 
-def _trouble_with(root: int, path: str, name: str, mounted: Callable[[str], bool]) -> Trouble | None:
+def _trouble_with(
+    root: int, path: str, name: str, mounted: Callable[[str], bool], left: int = _MOST_INTERPRETERS
+) -> Trouble | None:
     with beneath.Walk(root) as walk:
         try:
             walk.go(path)
@@ -64,12 +68,15 @@ def _trouble_with(root: int, path: str, name: str, mounted: Callable[[str], bool
             return Trouble(NOT_EXECUTABLE, f'Unable to run "{name}": Permission denied')
         with open(f"/proc/self/fd/{walk.here}", "rb") as file:
             interpreter = _interpreter(file.read(4096))
-    if not interpreter.startswith("/") or interpreter == path:
+    if not interpreter.startswith("/"):
         return None
-    missing = _trouble_with(root, interpreter, interpreter, mounted)
-    if missing is None:
+    if not left:
+        return Trouble(NOT_EXECUTABLE, f'Unable to run "{name}": its interpreter has an interpreter, and so on')
+    found = _trouble_with(root, interpreter, interpreter, mounted, left - 1)
+    if found is None:
         return None
-    return Trouble(missing.code, f'Unable to run "{name}": its interpreter {interpreter} is not there')
+    what = "is not there" if found.sentence == _unable(interpreter) else "cannot be run"
+    return Trouble(found.code, f'Unable to run "{name}": its interpreter {interpreter} {what}')
 
 
 def _hidden(path: str, mounted: Callable[[str], bool]) -> bool:
@@ -79,14 +86,15 @@ def _hidden(path: str, mounted: Callable[[str], bool]) -> bool:
 def _interpreter(head: bytes) -> str:
     """The program that the kernel would load first: of a script, or of a dynamically linked ELF file."""
     if head.startswith(b"#!"):
-        words = head[2:].split(b"\n", 1)[0].split()
+        words = head[2:].partition(b"\n")[0].partition(b"\0")[0].split()
         return os.fsdecode(words[0]) if words else ""
     if not head.startswith(b"\x7fELF") or len(head) < 64:
         return ""
-    wide, order = head[4] == 2, "little" if head[5] == 1 else "big"
+    wide = head[4] == 2
+    order: Literal["little", "big"] = "little" if head[5] == 1 else "big"
 
     def number(offset: int, size: int) -> int:
-        return int.from_bytes(head[offset : offset + size], "big" if order == "big" else "little")
+        return int.from_bytes(head[offset : offset + size], order)
 
     table = number(32, 8) if wide else number(28, 4)
     entry_size, count = (number(54, 2), number(56, 2)) if wide else (number(42, 2), number(44, 2))
@@ -95,5 +103,5 @@ def _interpreter(head: bytes) -> str:
             start, size = (
                 (number(entry + 8, 8), number(entry + 32, 8)) if wide else (number(entry + 4, 4), number(entry + 16, 4))
             )
-            return os.fsdecode(head[start : start + size].rstrip(b"\0"))
+            return os.fsdecode(head[start : start + size].partition(b"\0")[0])
     return ""

@@ -1,12 +1,14 @@
-"""Exposed ports as CNI's port mappings (contract F.7)."""
+"""Networks as they are configured, and exposed ports as CNI's port mappings (contract F.7)."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stages.stage1.crun.netconf import port_mappings
+from stages.stage1.crun.netconf import load, port_mappings
 from stages.stage1.lib.errors import Stage1Error
 from stages.stage1.lib.manifest import Pod
 
@@ -53,3 +55,23 @@ def test_a_port_with_a_socket_of_the_caller_s_is_not_forwarded() -> None:
 def test_a_name_that_means_no_port_or_two_is_told(ports: list[dict[str, Any]], words: str) -> None:
     with pytest.raises(Stage1Error, match=words):
         port_mappings(pod([{"name": "http", "hostPort": 80}], *ports))
+
+
+@pytest.mark.parametrize(
+    "plugins",
+    [None, {"type": "bridge"}, "bridge", ["bridge"], [[]], [{"type": "x", "capabilities": ["portMappings"]}]],
+)
+def test_a_network_whose_plugins_are_none_is_told_with_its_file(tmp_path: Path, plugins: object) -> None:
+    (tmp_path / "net.d").mkdir()
+    (tmp_path / "net.d/10-x.conflist").write_text(json.dumps({"name": "x", "plugins": plugins}))
+    with pytest.raises(Stage1Error, match=r"10-x\.conflist is not a network configuration"):
+        load("x", str(tmp_path))
+
+
+def test_both_kinds_of_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "net.d").mkdir()
+    (tmp_path / "net.d/10-x.conf").write_text(json.dumps({"name": "x", "type": "bridge"}))
+    plugins = [{"type": "bridge", "capabilities": {"portMappings": True}}]
+    (tmp_path / "net.d/20-y.conflist").write_text(json.dumps({"name": "y", "cniVersion": "1.0.0", "plugins": plugins}))
+    assert load("x", str(tmp_path))["plugins"] == [{"name": "x", "type": "bridge"}]
+    assert load("y", str(tmp_path)) == {"name": "y", "cniVersion": "1.0.0", "plugins": plugins}

@@ -41,6 +41,13 @@ def test_unknown_users_are_named(root: int, user: str) -> None:
         accounts.find(root, user, "0")
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "4294967295", "\u0664\u0664", "-1"])
+def test_a_line_with_a_number_that_is_no_id_is_passed_over(root: int, tree: Path, number: str) -> None:
+    (tree / "etc/passwd").write_text(f"bob:x:{number}:{number}::/:\n", encoding="utf-8")
+    with pytest.raises(Stage1Error, match="user not found"):
+        accounts.find(root, "bob", "0")
+
+
 def test_root_needs_no_entry(root: int) -> None:
     found = accounts.find(root, "root", "root")
     assert (found.uid, found.gid, found.home) == (0, 0, "/root")

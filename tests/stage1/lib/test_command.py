@@ -35,6 +35,28 @@ def test_commands_that_cannot(root: int, tree: Path) -> None:
     assert trouble(root, "tool") == (127, 'Unable to run "tool": its interpreter /no/shell is not there')
 
 
+def test_scripts_that_are_each_other_s_interpreters(root: int, tree: Path) -> None:
+    executable(tree / "bin/one", b"#!/bin/two\n")
+    executable(tree / "bin/two", b"#!/bin/one\n")
+    assert trouble(root, "/bin/one") == (126, 'Unable to run "/bin/one": its interpreter /bin/two cannot be run')
+
+
+def test_as_many_interpreters_as_the_kernel_goes_through(root: int, tree: Path) -> None:
+    for number in range(5):
+        executable(tree / f"bin/{number}", b"#!/bin/%d\n" % (number + 1))
+    executable(tree / "bin/5", b"anything")
+    assert trouble(root, "0") is None
+
+
+def test_a_name_ends_at_a_zero_byte(root: int, tree: Path) -> None:
+    executable(tree / "bin/tool", b"#!/no/sh\0ell -x\n")
+    assert trouble(root, "tool") == (127, 'Unable to run "tool": its interpreter /no/sh is not there')
+    image = Path("/usr/bin/python3").resolve().read_bytes()[:4096]
+    executable(tree / "bin/python", image.replace(b"/ld-linux", b"/\0d-linux"))
+    found = trouble(root, "python")
+    assert found is not None and found[1].endswith(" is not there")
+
+
 def test_the_interpreter_of_an_elf_file_is_found(root: int, tree: Path) -> None:
     executable(tree / "bin/python", Path("/usr/bin/python3").resolve().read_bytes()[:4096])
     found = trouble(root, "python")
