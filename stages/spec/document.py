@@ -33,6 +33,7 @@ def check(kind: Kind, data: object, where: str) -> list[str]:
 
 
 def _image(data: object, path: Path) -> Iterator[Fault]:
+    yield from _cut_off(mapping(data).get("app"), (*path, "app"))
     yield from _named(data, path, "labels", "label")
     yield from _named(data, path, "annotations", "annotation")
     yield from _platform(data, path)
@@ -42,6 +43,7 @@ def _image(data: object, path: Path) -> Iterator[Fault]:
 
 
 def _pod(data: object) -> Iterator[Fault]:
+    yield from _cut_off(data, ())
     yield from _named(data, (), "apps", "app name")
     yield from _named(data, (), "volumes", "volume name")
     yield from _named(data, (), "annotations", "annotation")
@@ -63,6 +65,19 @@ def _app(app: dict[str, Any], path: Path) -> Iterator[Fault]:
         number, count = integer(port.get("port")), integer(port.get("count"))
         if number is not None and count is not None and number + count > 65536:
             yield Fault((*path, "ports", index, "count"), f"{count} ports from {number} on go beyond 65535")
+
+
+def _cut_off(data: object, path: Path) -> Iterator[Fault]:
+    """A fault for every word that would end early, because the kernel takes a NUL for the end."""
+    pending = [(path, data)]
+    while pending:
+        path, value = pending.pop()
+        if isinstance(value, list):
+            pending += [((*path, index), item) for index, item in enumerate(value)]
+        elif isinstance(value, dict):
+            pending += [(path, key) for key in value] + [((*path, key), item) for key, item in value.items()]
+        elif "\0" in string(value):
+            yield Fault(path, "has a NUL character in it")
 
 
 def _platform(data: object, path: Path) -> Iterator[Fault]:
