@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from stages.images.tarheader import MAX_ID
+
 _ROOT = "0"
 
 
@@ -36,7 +38,7 @@ def account(text: str, read: Callable[[bytes], bytes]) -> Account:
 def _entry(user: str, passwd: bytes) -> tuple[str, str]:
     """Name and group id of the first account with this name, or with this number."""
     lines = [line.split(":") for line in passwd.decode("utf-8", "replace").splitlines()]
-    entries = [line for line in lines if len(line) >= 4 and line[3].isdecimal()]
+    entries = [line for line in lines if len(line) >= 4 and _is_id(line[3])]
     for column in (0, 2):
         for entry in entries:
             if entry[column] == user:
@@ -46,4 +48,8 @@ def _entry(user: str, passwd: bytes) -> tuple[str, str]:
 
 def _groups(group: bytes) -> list[tuple[str, list[str]]]:
     lines = [line.split(":") for line in group.decode("utf-8", "replace").splitlines()]
-    return [(line[2], line[3].split(",")) for line in lines if len(line) == 4 and line[2].isdecimal()]
+    return [(line[2], line[3].split(",")) for line in lines if len(line) == 4 and _is_id(line[2])]
+
+
+def _is_id(text: str) -> bool:
+    return len(text) <= 10 and text.isascii() and text.isdecimal() and int(text) <= MAX_ID

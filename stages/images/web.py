@@ -72,7 +72,10 @@ class Web(NamedTuple):
 
     def check(self, url: str) -> None:
         """Whether the URL may be asked for. Raises ImageError."""
-        parts = urllib.parse.urlsplit(url)
+        try:
+            parts = urllib.parse.urlsplit(url)
+        except ValueError as error:
+            raise ImageError(f"{url} is not an address: {error}", reason="web") from error
         if parts.scheme == "https" or (parts.scheme == "http" and parts.netloc.lower() in self.plain):
             return
         raise ImageError(

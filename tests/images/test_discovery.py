@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from stages.images.discovery import ARCHIVES, MAX_PAGE, contents, expanded
@@ -60,11 +58,9 @@ def test_pages_that_do_not(page: str) -> None:
     ["<", "<a", "<a ", '<a "', "<a '", "<!--", "<meta ", "<meta a", "<script>", "</script", "<script></script", "< ",
      "<a =", "<meta a='\">", '<meta "a=>', "<meta a =   ", "{", "\0", "<meta a b=c>"],
 )  # fmt: skip
-def test_hostile_pages_are_read_in_time_that_grows_with_their_size(unit: str) -> None:
-    before = time.process_time()
+def test_hostile_pages_are_read_to_their_end(unit: str) -> None:
     for head in ("", "<script>", "<meta ", '<meta x="'):
         contents((head + unit * MAX_PAGE)[:MAX_PAGE], ARCHIVES, "a.org")
-    assert time.process_time() - before < 20
 
 
 @pytest.mark.parametrize(

@@ -133,3 +133,12 @@ def test_platforms_become_labels() -> None:
 )
 def test_accounts(user: str, expected: Account) -> None:
     assert account(user, lambda path: FILES.get(path, b"")) == expected
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "4294967295", "\u0664\u0664", "-1"])
+def test_a_line_with_a_number_that_is_no_id_is_passed_over(number: str) -> None:
+    files = {
+        b"etc/passwd": f"web:x:1000:{number}::/:\nweb:x:1000:1001::/:\n",
+        b"etc/group": f"odd:x:{number}:web\nvideo:x:44:web\n",
+    }
+    assert account("web", lambda path: files[path].encode()) == Account("web", "1001", (44,))

@@ -42,6 +42,12 @@ def test_old_and_new_headers_and_all_lengths() -> None:
         assert openpgp.signature(head + bytes(size), "it") == head + bytes(size)
 
 
+def test_many_beginnings_are_refused_at_once() -> None:
+    begin = b"-----BEGIN PGP SIGNATURE-----\n"
+    with pytest.raises(ImageError, match="several armoured blocks"):
+        openpgp.signature(begin * (openpgp.MAX_FILE // len(begin)), "it")
+
+
 def test_a_large_file_is_refused() -> None:
     with pytest.raises(ImageError, match="larger"):
         openpgp.key(b"-" * (openpgp.MAX_FILE + 1), "it")

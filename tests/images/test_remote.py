@@ -305,6 +305,18 @@ def test_a_name_that_leads_nowhere(finder: Finder, server: Server) -> None:
     refused(finder, Ask("busybox"), "not-stored")
 
 
+@pytest.mark.parametrize("url", ["https://[1]/x.aci", "https://[x/y", "https://[::1/x"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        Web().open(url)
+    assert caught.value.reason == "web" and url in caught.value.sentence
+
+
+def test_a_page_that_leads_to_no_address(finder: Finder, server: Server) -> None:
+    server.pages["/app?ac-discovery=1"] = page(tag("ac-discovery", f"{NAME}/app https://[x/{{name}}.{{ext}}"))
+    refused(finder, Ask(f"{NAME}/app"), "web")
+
+
 def test_keys_are_discovered(server: Server) -> None:
     server.pages["/app?ac-discovery=1"] = page(
         tag("ac-discovery-pubkeys", f"{NAME} https://{NAME}/keys.asc"),
