@@ -196,8 +196,7 @@ class _Writer:
             chunks = disk.CHUNK.pack(extent.offset >> disk.BLOCK_BITS << 32 | blob.number << 16)
         else:
             bits, chunks = table(node, blob, self.side)
-            if len(self.image) + len(chunks) > disk.MAX_INDEX:
-                raise TreeError(f"the index would exceed {disk.MAX_INDEX} bytes", reason="index-size")
+            self._check_size(len(chunks))
         nid = self._inode(node, disk.CHUNKED, xattrs, size, disk.CHUNK_INDEXES | bits)
         self._align(disk.CHUNK.size)
         self.image += chunks
@@ -240,6 +239,8 @@ class _Writer:
             raise TreeError(f"the owner {node.uid}:{node.gid} is out of range", reason="owner")
         if not -(1 << 63) <= seconds < 1 << 63:
             raise TreeError("the modification time is out of range", reason="time")
+        if xattrs:
+            self._check_size(len(xattrs))
         nid = len(self.image) >> disk.SLOT_BITS
         self.inodes += 1
         mode = node.mode & 0o7777 | disk.KINDS[node.kind][0]
@@ -251,6 +252,11 @@ class _Writer:
         if node in self.linked:
             self.placed[node] = nid
         return nid
+
+    def _check_size(self, more: int) -> None:
+        """Of what a few bytes of an archive can make large: chunk tables, and attributes said once for all members."""
+        if len(self.image) + more > disk.MAX_INDEX:
+            raise TreeError(f"the index would exceed {disk.MAX_INDEX} bytes", reason="index-size")
 
     def _align(self, unit: int) -> None:
         self.image += bytes(-len(self.image) % unit)

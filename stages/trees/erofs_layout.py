@@ -32,7 +32,7 @@ NO_BLOCK = 0xFFFFFFFF
 MAX_BLOB = NO_BLOCK * BLOCK
 MAX_CHUNK_BITS = 31
 MAX_CHUNK = BLOCK << MAX_CHUNK_BITS
-# Not the format's limit but ours: the image is made in memory, and a few hostile sparse files could fill that.
+# Not the format's limit but ours: the image is made in memory, and a small hostile archive could fill that.
 MAX_INDEX = 1 << 30
 MAX_NAME = 255
 MAX_LINK = 4095

@@ -137,6 +137,17 @@ def test_many_large_tables_are_refused(maker: Maker, monkeypatch: pytest.MonkeyP
     assert caught.value.reason == "index-size"
 
 
+def test_attributes_that_all_members_share_are_refused_where_they_become_too_large(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "MAX_INDEX", 1 << 19)
+    xattrs = ((b"user.large", b"x" * 60_000),)  # as a global pax header gives them
+    maker.write(directory({b"%d" % number: Node(Kind.FILE, xattrs=xattrs) for number in range(8)}))
+    with pytest.raises(TreeError) as caught:
+        maker.write(directory({b"%d" % number: Node(Kind.FILE, xattrs=xattrs) for number in range(9)}))
+    assert caught.value.reason == "index-size"
+
+
 def test_a_blob_that_lost_its_end_is_named(tmp_path: Path) -> None:
     blob = tmp_path / "blob"
     blob.write_bytes(b"x" * 600)
