@@ -7,6 +7,10 @@ from pathlib import Path
 
 Stamp = dict[str, int]
 
+# Kernels stamp files with a clock that ticks every 1 to 10 ms; some file systems keep whole seconds only.
+TICK_NS = 20_000_000
+_SECOND_NS = 2_000_000_000
+
 
 def of(status: os.stat_result) -> Stamp:
     """The identity of a file by its inode: any write to it, and any other file in its place, moves it."""
@@ -17,6 +21,11 @@ def of(status: os.stat_result) -> Stamp:
         "mtime": status.st_mtime_ns,
         "ctime": status.st_ctime_ns,
     }
+
+
+def is_old(changed_ns: int, now_ns: int) -> bool:
+    """Whether what was changed then last cannot be changed from now on without its times moving."""
+    return changed_ns < now_ns - (TICK_NS if changed_ns % 1_000_000_000 else _SECOND_NS)
 
 
 def within(status: os.stat_result) -> Stamp:

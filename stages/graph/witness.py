@@ -16,11 +16,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from stages.base import stamp
 from stages.linux import process
 from stages.pod import again
 
-# The clock that stamps files ticks every 1 to 10 ms; some file systems keep whole seconds only.
-_TICK_NS, _SECOND_NS = 50_000_000, 2_000_000_000
 _LIVE = ("/proc/", "/sys/")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 # Where Python looks for the functions.
@@ -122,11 +121,8 @@ class Witness:
             seen[name] = found
 
     def _is_old(self, found: list[int]) -> bool:
-        """Whether a change after we began must have moved the times. Whole seconds betray a coarse file system."""
-        if len(found) <= again.PLACE:
-            return True
-        changed = found[-1]
-        return changed < self.began - (_TICK_NS if changed % 1_000_000_000 else _SECOND_NS)
+        """Whether a change after we began must have moved the times."""
+        return len(found) <= again.PLACE or stamp.is_old(found[-1], self.began)
 
     def _absolute(self, path: Any, below: int | None) -> str:
         name = os.fsdecode(path)

@@ -19,9 +19,6 @@ from stages.images import called
 from stages.images.reference import Directory, Layout
 from stages.images.store import ImageStore
 
-# Kernels stamp files with a clock that ticks every 1 to 10 ms. A file younger than this could be written again
-# without its times moving.
-_TICK_NS = 20_000_000
 # Seconds to wait for a file that is being written to be left alone for a tick.
 _PATIENCE = 5.0
 
@@ -118,9 +115,9 @@ def _settled(descriptor: int, where: str) -> dict[str, int]:
     """
     give_up = time.monotonic() + _PATIENCE
     while True:
-        status = os.fstat(descriptor)
-        age = time.time_ns() - status.st_ctime_ns
-        if not 0 <= age < _TICK_NS:
+        status, now = os.fstat(descriptor), time.time_ns()
+        # One of the future was written before the clock was set back.
+        if status.st_ctime_ns > now or stamp.is_old(status.st_ctime_ns, now):
             return stamp.of(status)
         _pause(give_up, where)
 
@@ -140,7 +137,7 @@ def _pause(give_up: float, where: str) -> None:
     """Wait for a tick of the clock that stamps files. Raises ImageError when there was time enough for all of them."""
     if time.monotonic() > give_up:
         raise ImageError(f"{where} is being written", hint="run again when that has ended", reason="moving")
-    time.sleep(_TICK_NS / 1e9)
+    time.sleep(stamp.TICK_NS / 1e9)
 
 
 def _opened(path: Path, where: str) -> BinaryIO:
