@@ -56,12 +56,13 @@ def raw_config(reference: str, wanted: Platform, patience: float) -> bytes:
 def copy(reference: str, folder: Path, wanted: Platform, lock: int, watch: Callable[[int], None]) -> None:
     """Fetch the image into folder/layout, the blobs into folder/blobs; those that are there are not fetched.
 
-    The host's policy for images is enforced. lock: a descriptor that the program keeps while it lives. watch: called
+    The host's policy for images is enforced. lock: of the folder, which the program keeps while it lives. watch: called
     with the program's number again and again, and may raise to end it. Raises ImageError, HostError; the program has
     ended then, whatever ended the wait for it.
     """
     words = ["copy", "--quiet", "--remove-signatures", "--dest-oci-accept-uncompressed-layers"]
-    target = ["--dest-shared-blob-dir", str(folder / "blobs"), reference, f"oci:{folder / 'layout'}:image"]
+    # The folder by its descriptor: a layout's path ends at a colon, which a data directory may have in its name.
+    target = ["--dest-shared-blob-dir", str(folder / "blobs"), reference, f"oci:/proc/self/fd/{lock}/layout:image"]
     command = [_program(), *_override(wanted), *words, *target]
     environment = {**os.environ, "TMPDIR": str(folder)}
     with open(folder / "errors", "wb+") as errors:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from stages.images import skopeo
+from stages.images.oci import Platform
+from tests.images.oci_maker import Image, layer, write_layout
 
 # An interrupt that comes just when Python does what is to be done after a fork, which passes over exceptions.
 INTERRUPTED = """
@@ -45,3 +50,17 @@ def test_a_program_that_is_not_there_leaves_no_signal_held() -> None:
         pass
     with skopeo.running(["sh", "-c", "kill -INT $$; sleep 1000"]) as process:
         assert process.wait() == -2
+
+
+@pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+def test_what_is_fetched_stays_in_the_folder_whatever_that_is_called(tmp_path: Path) -> None:
+    write_layout(tmp_path / "source", {"x": Image([layer([])])})
+    folder = tmp_path / "data:base" / "pull"
+    folder.mkdir(parents=True)
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        skopeo.copy(f"oci:{tmp_path}/source:x", folder, Platform("linux", "amd64"), lock, lambda pid: None)
+    finally:
+        os.close(lock)
+    assert sorted(os.listdir(tmp_path)) == ["data:base", "source"]
+    assert sorted(os.listdir(folder)) == ["blobs", "errors", "layout"]
