@@ -6,6 +6,12 @@ from gc import freeze, set_threshold
 set_threshold(100_000)
 
 
+def only_pod(words: list[str]) -> str | None:
+    """The POD of `[run] pod=POD`: words that ask for the start of a pod and for nothing else. None for others."""
+    rest = words[1:] if words[:1] == ["run"] else words
+    return rest[0].removeprefix("pod=") if len(rest) == 1 and rest[0].startswith("pod=") else None
+
+
 def spare_doit() -> None:
     """Have the collector leave alone what is loaded by now: looking through doit, and at the end again, took 15 ms."""
     freeze()

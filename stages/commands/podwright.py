@@ -10,6 +10,7 @@ import os
 import sys
 
 from stages.base import streams
+from stages.commands import only_pod
 from stages.pod import again
 
 TYPE_CHECKING = False
@@ -39,9 +40,9 @@ def _until_interrupted(work: Callable[[], int]) -> int:
 
 def _podwright() -> int:
     words = sys.argv[1:]
-    plain = [word for word in words if word != "--locked"]
-    if len(plain) == 2 and plain[0] == "run" and plain[1].startswith("pod=") and os.path.isfile("dodo.py"):
-        code = _started(plain[1].removeprefix("pod="), locked="--locked" in words[1:])
+    pod = only_pod([word for word in words if word != "--locked"])
+    if words[:1] == ["run"] and pod is not None and os.path.isfile("dodo.py"):
+        code = _started(pod, locked="--locked" in words)
         if code is not None:
             return code
     _with_packages()
@@ -54,9 +55,9 @@ def _podwright() -> int:
 
 def _doit() -> int:
     words = sys.argv[1:]
-    asked = words[-1] if words else ""
-    if asked.startswith("pod=") and words in ([asked], ["run", asked]) and os.path.isfile("dodo.py"):
-        code = again.start(os.getcwd(), asked.removeprefix("pod="), known_dodo=True)
+    pod = only_pod(words)
+    if pod is not None and os.path.isfile("dodo.py"):
+        code = again.start(os.getcwd(), pod, known_dodo=True)
         if code is not None:
             return code
     _with_packages()

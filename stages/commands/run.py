@@ -15,7 +15,7 @@ from doit.exceptions import InvalidCommand
 
 from stages.base import streams
 from stages.base.errors import refused
-from stages.commands import locked, spare_doit
+from stages.commands import locked, only_pod, spare_doit
 from stages.pod import again
 
 
@@ -41,8 +41,7 @@ class Run(DoitRun):  # type: ignore[misc]
 
     def _is_plain(self) -> bool:
         """Whether nothing was asked for but the start of one pod, on the command line and in doit's configuration."""
-        words = [f"pod={get_var('pod')}"]
-        return sys.argv[1:] in (words, ["run", *words]) and not any(self.config.values())
+        return only_pod(sys.argv[1:]) is not None and not any(self.config.values())
 
     def execute(self, params: Any, args: list[str]) -> int:
         """doit's exit code, or that of a hand-over that failed; does not return where it succeeds."""

@@ -49,6 +49,13 @@ def test_every_change_brings_doit_back_once(project: Project) -> None:
     assert loaded_doit(project) and not loaded_doit(project)
 
 
+def test_a_word_before_the_command_counts_too(project: Project) -> None:
+    assert project.doit("run", "pod=web").code == 0
+    for words in (["--locked", "run", "pod=web"], ["--locked", "pod=web"]):
+        refused = project.doit(*words)
+        assert refused.code == 3 and "no lock file web.lock" in refused.err and refused.out == "", refused
+
+
 def test_other_words_and_mistakes_are_doits(project: Project) -> None:
     assert project.doit("check").out == "1 of 1 specs are right\n"
     refused = project.doit("run", "pod=wbe")
