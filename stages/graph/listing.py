@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from stages.base.errors import shown
 from stages.base.paths import PodPaths
 from stages.graph import session
 from stages.pod import state
@@ -24,7 +25,7 @@ def show(project: Path) -> None:
     lines = []
     for entry in Catalog(project, data.cache).entries():
         if entry.problem:
-            lines.append(f"{entry.path.name}: {entry.problem}")
+            lines.append(shown(f"{entry.path.name}: {entry.problem}"))
         else:
             lines.append(f"{entry.name:<20} {entry.uid}  {_state(data.pod(entry.uid))}")
     lines += ["", "start one with: doit run pod=NAME"] if lines else ["no pods: put a spec into pods/"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from stages.base.errors import SpecError
+from stages.base.errors import SpecError, shown
 
 Path = tuple[str | int, ...]
 
@@ -24,10 +24,10 @@ class Problem(NamedTuple):
     hint: str = ""
 
     def text(self, file: str) -> str:
-        """`file:line:column: path: message`, and the hint on a line of its own."""
+        """`file:line:column: path: message`, and the hint on a line of its own; no terminal obeys what they quote."""
         where = f"{file}:{self.line}:{self.column}: "
         said = f"{self.path}: {self.message}" if self.path else self.message
-        return where + said + (f"\n  hint: {self.hint}" if self.hint else "")
+        return shown(where + said) + (f"\n  hint: {shown(self.hint)}" if self.hint else "")
 
 
 class SpecProblems(SpecError):

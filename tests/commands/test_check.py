@@ -44,6 +44,13 @@ def test_all_problems_of_all_files_have_their_places(project: Project) -> None:
     assert only.code == 1 and "one.yaml" not in only.err
 
 
+def test_no_terminal_obeys_what_a_file_is_called(project: Project) -> None:
+    (project.root / "pods" / "a\x1b[2J\nb.yaml").write_text("x: [")
+    for words in ((), ("check",)):
+        done = project.doit(*words)
+        assert "\x1b" not in done.out + done.err and "a\\x1b[2J\\nb.yaml" in done.out + done.err, done
+
+
 def test_two_pods_of_one_name_or_uuid_are_told_with_both_files(project: Project) -> None:
     for name, uid in (("one", UIDS[2]), ("three", UIDS[1])):
         path = project.write(workbench.spec(name, uid, [{"name": "app", "image": "x.aci"}]))
