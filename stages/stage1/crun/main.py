@@ -43,7 +43,7 @@ def _run_swept(
 ) -> int:
     owners = _owners_of_streams()
     program = runtime.find(dict(os.environ))
-    layout = cgroups.look("runc" if "runc" in os.path.basename(program) else "crun")
+    layout = cgroups.look(runtime.kind(program))
     oci = runtime.Runtime(program, pod_directory, layout.usable)
     _own_mount_namespace(options, layout)
     empty = os.path.join(pod_directory, runtime.RUN_DIRECTORY, "empty")

@@ -19,7 +19,7 @@ class Runtime:
 
     def __init__(self, program: str, pod: str, cgroups: bool) -> None:
         self.program = program
-        self.name = "runc" if os.path.basename(program).startswith("runc") else "crun"
+        self.name = kind(program)
         self.pod = pod
         self.cgroups = cgroups
 
@@ -73,6 +73,11 @@ class Runtime:
             if record.get("level") in ("error", "fatal"):
                 message = str(record.get("msg", "")).strip()
         return message
+
+
+def kind(program: str) -> str:
+    """Whose command line a program has, by its name: "runc" or "crun"."""
+    return "runc" if "runc" in os.path.basename(program) else "crun"
 
 
 def control_group(pod: str, uuid: str) -> str:
