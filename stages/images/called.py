@@ -34,11 +34,12 @@ class Names(NamedTuple):
 
     def under(self, name: str) -> list[str]:
         """The images that the index has under the name, the newest import first; some may be gone."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder(name)) as found:
-            return [
-                image_id for _, image_id in sorted(((one.stat().st_mtime_ns, one.name) for one in found), reverse=True)
-            ]
-        return []
+        found: list[tuple[int, str]] = []
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder(name)) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # taken out meanwhile
+                    found.append((entry.stat().st_mtime_ns, entry.name))
+        return [image_id for _, image_id in sorted(found, reverse=True)]
 
     def lost(self, image_ids: Sequence[str]) -> list[str]:
         """Those of the images that the index has under no name, in the same order."""

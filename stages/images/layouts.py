@@ -84,8 +84,10 @@ def archive(file: BinaryIO, blobs: Blobs, where: str, progress: Progress) -> Ite
         if kind is not compression.Compression.PLAIN:
             spool = stack.enter_context(blobs.spool())
             progress.begin(f"unpacking {where}", os.fstat(file.fileno()).st_size)
-            blobstore.receive(file, spool, "sha256", where, progress)
-            progress.end()
+            try:
+                blobstore.receive(file, spool, "sha256", where, progress)
+            finally:
+                progress.end()
             file = spool
         members = {entry.name: entry for entry in tar.read_entries(file.fileno())}
         yield Archive(file.fileno(), members)

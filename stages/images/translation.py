@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from stages.base import files
 from stages.base.progress import Progress
-from stages.images import layer, oci, oci_app, oci_record, tar
+from stages.images import inventory, oci, oci_app, oci_record, tar
 from stages.images import manifest as manifests
 from stages.images.entry import Kind
-from stages.images.layer import Changes
+from stages.images.inventory import Inventory
 from stages.images.oci import Config
 from stages.images.store import ImageStore
 
@@ -54,18 +54,20 @@ def renew(store: ImageStore, image_id: str, progress: Progress) -> None:
 def _content(store: ImageStore, config: Config, path: bytes) -> bytes:
     """A small file of the image, as its layers leave it; b"" when there is none, or it is no plain file."""
     for diff_id in reversed(config.diff_ids):
-        with open(store.blobs.path(diff_id.replace(":", "-", 1)), "rb") as file:
-            made = layer.changes(tar.read_entries(file.fileno()))
-            found = next((entry for entry in made.members if entry.name == path), None)
-            if found is not None:
-                plain = found.kind is Kind.FILE and found.size <= _MAX_ACCOUNTS
-                return tar.read_data(file.fileno(), found, _MAX_ACCOUNTS) if plain else b""
+        blob_id = diff_id.replace(":", "-", 1)
+        made = inventory.stored(store.blobs, blob_id)
+        found = next((entry for entry in made.entries if entry.name == path), None)
+        if found is not None and (found.kind is not Kind.FILE or found.size > _MAX_ACCOUNTS):
+            return b""
+        if found is not None:
+            with open(store.blobs.path(blob_id), "rb") as file:
+                return tar.read_data(file.fileno(), found, _MAX_ACCOUNTS)
         if _hides(made, path):
             return b""
     return b""
 
 
-def _hides(made: Changes, path: bytes) -> bool:
+def _hides(made: Inventory, path: bytes) -> bool:
     while path:
         if path in made.whiteouts:
             return True

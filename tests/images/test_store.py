@@ -234,6 +234,13 @@ def test_a_lost_index_of_names_is_made_again_from_the_manifests(store: ImageStor
     assert store.names.under("example.com/a") == [new, old]
 
 
+def test_an_image_that_goes_meanwhile_hides_no_other_of_its_name(store: ImageStore, tmp_path: Path) -> None:
+    image_id = add(store, tmp_path, archive())
+    # Listed, and gone when it is looked at.
+    (store.data.images.names / "example.com%2Fa" / f"sha512-{'0' * 128}").symlink_to("gone")
+    assert store.names.under("example.com/a") == [image_id] and store.find("example.com/a", {}) == image_id
+
+
 def test_an_import_of_an_unmoved_file_enters_its_lost_name(store: ImageStore, tmp_path: Path) -> None:
     sources, path = Sources(store.data, store), tmp_path / "web.aci"
     path.write_bytes(archive())
