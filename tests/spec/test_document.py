@@ -9,6 +9,7 @@ import pytest
 from stages.spec import document
 
 APP = {"exec": ["/bin/app"], "user": "0", "group": "0"}
+PORT = {"name": "a", "protocol": "tcp"}
 VALUE = {
     "resource/cpu": {"limit": "500m"},
     "resource/memory": {"request": "1G", "limit": "2Gi", "default": False},
@@ -169,6 +170,7 @@ def test_isolators_that_appc_forbids(name: str, value: object) -> None:
         pod(volumes=[{"name": "a", "kind": "host", "source": "/srv", "readOnly": True, "recursive": False}]),
         pod(volumes=[{"name": "a", "kind": "empty", "mode": "0123", "uid": 9991, "gid": 9992, "readOnly": None}]),
         pod(ports=[{"name": "http", "hostPort": 80, "hostIP": "1.2.3.4", "podPort": None}]),
+        pod(ports=[{"name": "http", "hostPort": 80, "podPort": {"name": "x", "protocol": "tcp", "port": 8080}}]),
         pod(isolators=[{"name": "resource/memory", "value": {"limit": "1G"}}], userLabels={"a": "b"}),
     ],
 )
@@ -197,6 +199,8 @@ def test_pod_manifests_that_appc_allows(data: dict[str, Any]) -> None:
         ("volumes[0].mode", pod(volumes=[{"name": "a", "kind": "host", "source": "/a", "mode": "0755"}])),
         ("volumes[0].source", pod(volumes=[{"name": "a", "kind": "empty", "source": "/a"}])),
         ('"9" is not a mode', pod(volumes=[{"name": "a", "kind": "empty", "mode": "9"}])),
+        ("ports[0].podPort: must be", pod(ports=[{"name": "a", "hostPort": 80, "podPort": 8080}])),
+        ("ports[0].podPort.port: missing", pod(ports=[{"name": "a", "hostPort": 80, "podPort": PORT}])),
         ("ports[0].hostPort: 65536 is greater", pod(ports=[{"name": "a", "hostPort": 65536}])),
     ],
 )

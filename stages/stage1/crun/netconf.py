@@ -100,21 +100,26 @@ def port_mappings(pod: Pod, served: frozenset[str] = frozenset()) -> list[dict[s
     result = []
     for exposed in pod.ports:
         name = str(exposed["name"])
-        found = [port for app in pod.apps for port in app.ports if port.get("name") == name]
-        if not found:
-            raise Stage1Error(f"Port name {name} is not defined by any apps")
-        if len(found) > 1:
-            raise Stage1Error(f"Ambiguous exposed port {name}")
+        port = exposed.get("podPort") or _named(pod, name)
         if name in served:
             continue
-        inside = int(exposed.get("podPort") or found[0]["port"])
-        for number in range(int(found[0].get("count") or 1)):
+        for number in range(int(port.get("count") or 1)):
             mapping: dict[str, Any] = {
                 "hostPort": int(exposed["hostPort"]) + number,
-                "containerPort": inside + number,
-                "protocol": str(found[0].get("protocol", "tcp")),
+                "containerPort": int(port["port"]) + number,
+                "protocol": str(port.get("protocol", "tcp")),
             }
             if exposed.get("hostIP"):
                 mapping["hostIP"] = str(exposed["hostIP"])
             result.append(mapping)
     return result
+
+
+def _named(pod: Pod, name: str) -> dict[str, Any]:
+    """The port of that name, which one app must have. Raises Stage1Error."""
+    found = [port for app in pod.apps for port in app.ports if port.get("name") == name]
+    if not found:
+        raise Stage1Error(f"Port name {name} is not defined by any apps")
+    if len(found) > 1:
+        raise Stage1Error(f"Ambiguous exposed port {name}")
+    return found[0]

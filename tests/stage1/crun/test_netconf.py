@@ -33,9 +33,10 @@ def test_a_port_leads_from_the_host_into_the_pod() -> None:
 
 
 @pytest.mark.contract("F.7 ports")
-def test_a_range_and_a_port_of_the_pod_s_own_choice() -> None:
-    exposed = [{"name": "dns", "hostPort": 5300, "podPort": 53}]
-    found = port_mappings(pod(exposed, {"name": "dns", "protocol": "udp", "port": 1053, "count": 2}))
+@pytest.mark.parametrize("named", [[], [HTTP], [HTTP, HTTP]])
+def test_a_range_and_a_port_of_the_pod_s_own_choice(named: list[dict[str, Any]]) -> None:
+    own = {"name": "dns", "protocol": "udp", "port": 53, "count": 2}
+    found = port_mappings(pod([{"name": "http", "hostPort": 5300, "podPort": own}], *named))
     assert [(one["hostPort"], one["containerPort"], one["protocol"]) for one in found] == [
         (5300, 53, "udp"),
         (5301, 54, "udp"),
