@@ -46,6 +46,12 @@ def test_fly_mounts_volumes_where_the_app_sees_them(fly: HandMadePod, tmp_path: 
     assert ended.stderr.count("ead-only file system") == 2
 
 
+def test_fly_names_a_working_directory_that_is_not_there(fly: HandMadePod) -> None:
+    fly.add("web", sh("exit 0"), workingDirectory="/dir3")
+    ended = fly.run("--net=host")
+    assert (ended.returncode, ended.stderr) == (127, "stage1: app web: /dir3: No such file or directory\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_fly_passes_signals_on(fly: HandMadePod, number: signal.Signals) -> None:
     fly.add("web", ["/bin/sh", "-c", "echo up; exec sleep 1000"])

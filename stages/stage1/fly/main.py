@@ -20,7 +20,7 @@ from stages.stage1.lib import (
     syscalls,
     volumes,
 )
-from stages.stage1.lib.errors import NOT_EXECUTABLE, NOT_FOUND, Stage1Error
+from stages.stage1.lib.errors import NOT_EXECUTABLE, NOT_FOUND, Stage1Error, explain
 from stages.stage1.lib.signals import signal
 
 TYPE_CHECKING = False
@@ -172,7 +172,7 @@ def _become_app(fly: Fly, parent: int) -> None:
             sockets.put([one.handle for one in fly.listeners])
         os.execvpe(fly.app.command[0], fly.app.command, variables)
     except OSError as error:
-        init.say(f"app {fly.app.name}: {fly.app.command[0]}: {error.strerror}")
+        init.say(f"app {fly.app.name}: {explain(error)}")
         os._exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
     finally:
         os._exit(NOT_EXECUTABLE)
