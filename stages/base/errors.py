@@ -53,7 +53,8 @@ def _restore(cls: type[PodwrightError], sentence: str, hint: str, reason: str) -
 
 def refused(error: OSError) -> PodwrightError:
     """A refusal of the kernel's that nobody worded better: what it was about, why, and what may help."""
-    about = f"{error.filename}: " if error.filename else ""
+    name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+    about = f"{name}: " if name else ""
     hint = ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "make room there; what was stored before is whole"

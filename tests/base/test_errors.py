@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stages.base.errors import PodwrightError
+from stages.base.errors import PodwrightError, refused
 
 
 def test_no_terminal_obeys_a_name_in_a_sentence() -> None:
@@ -17,3 +17,8 @@ def test_a_sentence_with_a_book_in_it_can_be_read() -> None:
     assert told.startswith("begin xxx") and "xxx end\n  hint: hhh" in told and len(told) < 15_000
     path = "p" * 4095
     assert PodwrightError(f"{path}: not {path}").text() == f"{path}: not {path}"
+
+
+def test_a_refusal_about_a_name_of_bytes_shows_the_name() -> None:
+    assert refused(FileNotFoundError(2, "No such file", b"/a\xff")).text() == "/a\\udcff: No such file"
+    assert refused(IsADirectoryError(21, "Is a directory", 5)).text() == "5: Is a directory"
