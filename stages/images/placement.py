@@ -15,6 +15,9 @@ from stages.images.tarheader import MAX_COMPONENT, MAX_NAME, shown
 MAX_LINKS = 40  # as the kernel's own limit
 
 Places = dict[bytes, Entry]
+# Where the symlinks lead that were gone through, by their places: a directory without links, and how many it took.
+# Else few links, each through many directories to the next, would cost as much for every entry behind them.
+Followed = dict[bytes, tuple[bytes, int]]
 
 
 def place(entries: Iterable[Entry], *, outside: bool = False) -> list[Entry]:
@@ -35,7 +38,8 @@ def place(entries: Iterable[Entry], *, outside: bool = False) -> list[Entry]:
             break
     else:
         raise ImageError(f"the image's symlinks around {shown(waiting[0].name)} do not settle", reason="link-loop")
-    return [_placed(entry, places, final, outside) for entry in order]
+    followed: Followed = {}
+    return [_placed(entry, places, final, outside, followed) for entry in order]
 
 
 def _settle(entries: list[Entry], places: Places, final: dict[bytes, bytes]) -> list[Entry]:
@@ -45,12 +49,13 @@ def _settle(entries: list[Entry], places: Places, final: dict[bytes, bytes]) -> 
         if (other := places.setdefault(name, entry)) is not entry:
             raise _twice(name, other, entry)
     parents: dict[bytes, bytes] = {}
+    followed: Followed = {}
     moved: list[tuple[bytes, bytes, Entry]] = []
     for name, entry in places.items():
         head, _, tail = name.rpartition(b"/")
         real = parents.get(head)
         if real is None:
-            real = parents[head] = _directory(head, places)
+            real = parents[head] = _directory(head, places, followed)
         if real != head:
             moved.append((name, _join(real, tail), entry))
     for old, new, entry in moved:
@@ -76,13 +81,17 @@ def _join(directory: bytes, name: bytes) -> bytes:
     return directory + b"/" + name if directory else name
 
 
-def _directory(name: bytes, places: Places) -> bytes:
+def _directory(name: bytes, places: Places, followed: Followed) -> bytes:
     """The directory that `name` leads to, with no link in it; it need not be listed."""
-    ahead = name.split(b"/")[::-1] if name else []
-    real = b""
+    return _walked(b"", name, name, places, followed)[0]
+
+
+def _walked(
+    real: bytes, path: bytes, name: bytes, places: Places, followed: Followed, depth: int = 0
+) -> tuple[bytes, int]:
+    """Where `path` leads from the directory `real`, and through how many links. name, depth: what it is walked for."""
     links = 0
-    while ahead:
-        part = ahead.pop()
+    for part in path.split(b"/"):
         if part in (b"", b".", b".."):
             real = real.rpartition(b"/")[0] if part == b".." else real
             continue
@@ -96,12 +105,14 @@ def _directory(name: bytes, places: Places) -> bytes:
         if found.kind is not Kind.SYMLINK:
             message = f"the image has entries below {shown(below)}, which is a {found.kind.value}"
             raise ImageError(message, reason="below-file")
-        links += 1
+        if below not in followed and depth < MAX_LINKS:
+            start = b"" if found.target.startswith(b"/") else real
+            followed[below] = _walked(start, found.target, name, places, followed, depth + 1)
+        real, more = followed.get(below, (real, MAX_LINKS))
+        links += 1 + more
         if links > MAX_LINKS:
             raise ImageError(f"the image's path {shown(name)} leads through too many symlinks", reason="link-loop")
-        real = b"" if found.target.startswith(b"/") else real
-        ahead += found.target.split(b"/")[::-1]
-    return real
+    return real, links
 
 
 def _behind(entry: Entry | None, places: Places) -> Entry | None:
@@ -116,14 +127,14 @@ def _behind(entry: Entry | None, places: Places) -> Entry | None:
     return entry
 
 
-def _linked(link: Entry, places: Places, outside: bool) -> bytes:
+def _linked(link: Entry, places: Places, outside: bool, followed: Followed) -> bytes:
     """The final name of what a hard link means, through other hard links."""
     name, entry = b"", link
     for _ in range(MAX_LINKS):
         if entry.kind is not Kind.HARDLINK:
             return name
         head, _, tail = entry.target.rpartition(b"/")
-        name = _join(_directory(head, places), tail)
+        name = _join(_directory(head, places, followed), tail)
         found = places.get(name)
         if found is None and outside:
             return name
@@ -135,9 +146,9 @@ def _linked(link: Entry, places: Places, outside: bool) -> bytes:
     raise ImageError(f"the image's hard link {shown(link.name)} never arrives at a file", reason="hard-link")
 
 
-def _placed(entry: Entry, places: Places, final: dict[bytes, bytes], outside: bool) -> Entry:
+def _placed(entry: Entry, places: Places, final: dict[bytes, bytes], outside: bool, followed: Followed) -> Entry:
     name = final.get(entry.name, entry.name)
-    target = _linked(entry, places, outside) if entry.kind is Kind.HARDLINK else entry.target
+    target = _linked(entry, places, outside, followed) if entry.kind is Kind.HARDLINK else entry.target
     if name == entry.name and target == entry.target:
         return entry
     return entry._replace(name=name, target=target)

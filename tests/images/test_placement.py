@@ -119,6 +119,14 @@ def test_a_path_that_grows_too_long_behind_links_is_refused() -> None:
     assert caught.value.reason == "name"
 
 
+def test_links_through_many_directories_are_gone_through_once() -> None:
+    """At once, where each entry behind them would take a thirtieth of a second."""
+    way = "a/" * 800 + "../" * 800
+    links = [link(f"l{number}", f"{way}l{number + 1}") for number in range(39)]
+    found = place([*links, *(f(f"l0/{number}/f") for number in range(20_000))])
+    assert found[-1].name == b"l39/19999/f"
+
+
 def test_a_duplicate_is_told_by_both_names() -> None:
     with pytest.raises(ImageError) as caught:
         place([link("lib", "usr/lib"), f("lib/a"), f("usr/lib/a")])
