@@ -30,6 +30,7 @@ from stages.images.tarheader import (
 )
 
 MAX_ENTRIES = 5_000_000
+MAX_COMMON = 100  # records for all members: every one of them is gone through for each member
 _WINDOW = 4096  # one read serves the headers of several small members
 _MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
 
@@ -60,8 +61,8 @@ def read_entries(source: int | Path, size: int | None = None) -> Iterator[Entry]
 
     source: a path, or a descriptor of a regular file, which stays open and keeps its position. size: the archive's
     bytes, else all the file has. Raises ImageError for anything malformed, cut off, ambiguous or out of bounds
-    (names up to 4096 bytes, parts 255, link targets 4095, pax headers 1 MiB, 5 000 000 entries), at the entry in
-    question: what was yielded before is right as far as it goes.
+    (names up to 4096 bytes, parts 255, link targets 4095, pax headers 1 MiB, 100 records for all members, 5 000 000
+    entries), at the entry in question: what was yielded before is right as far as it goes.
     """
     if isinstance(source, int):
         yield from _Archive(source, os.fstat(source).st_size if size is None else size).entries()
@@ -157,6 +158,9 @@ class _Archive:
         data = self.read(offset + BLOCK, length)
         if flag == _PAX_FOR_ALL:
             self.common = {**self.common, **pax.parse(data, for_all=True)}
+            if len(self.common) > MAX_COMMON:
+                message = f"the archive has more than {MAX_COMMON} pax records for all members"
+                raise ImageError(message, reason="limit")
         elif flag == _PAX and self.own is None:
             self.own = pax.parse(data)
         elif flag == _LONG_NAME and self.long_name is None:
