@@ -25,7 +25,7 @@ class Terminal:
 
     def begin(self, title: str, total: int) -> None:
         self.end()
-        self._title, self._total, self._done = title, total, 0
+        self._title, self._total, self._done = shown(title), total, 0
         self._began = time.monotonic()
 
     def advance(self, done: int) -> None:
