@@ -68,8 +68,8 @@ def _run_swept(
     finally:
         if holder:
             holder.end()
-        leftovers.sweep(pod_directory, options.uuid, "; the next run tries it again, and gc")
         _give_back_streams(owners)
+        leftovers.sweep(pod_directory, options.uuid, "; the next run tries it again, and gc")
 
 
 def _owners_of_streams() -> dict[int, tuple[int, int]]:
