@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from stages.base.errors import TreeError
 from stages.images.entry import Kind
+from stages.trees import descent
 from stages.trees import erofs_layout as disk
 from stages.trees.erofs_chunks import Blob, Side, chunk_bits, table
 from stages.trees.model import Node, Tree, linked
@@ -268,5 +269,4 @@ class _Writer:
 
 
 def _named(path: bytes, error: TreeError) -> TreeError:
-    shown = path.decode(errors="backslashreplace")
-    return TreeError(f"{shown}: {error.sentence}", hint=error.hint, reason=error.reason)
+    return TreeError(f"{descent.text(path)}: {error.sentence}", hint=error.hint, reason=error.reason)

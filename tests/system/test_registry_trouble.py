@@ -170,6 +170,7 @@ def test_a_hanging_pull_ends_when_it_is_asked_to(
     line.until = least
     process = pulling(project, line, least)
     while not (children := programs(process)):
+        assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     process.send_signal(how)  # to doit alone
     _, err = process.communicate()
