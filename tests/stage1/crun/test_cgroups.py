@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from stages.stage1.crun.cgroups import decide
+import subprocess
+import sys
+from pathlib import Path
+
+from stages.stage1.crun.cgroups import decide, own
 
 ROOT = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
 TMPFS = "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n"
@@ -44,3 +48,26 @@ def test_no_control_groups_or_read_only_ones_are_not_usable() -> None:
     assert not decide(ROOT, "", "crun").usable
     assert not decide(ROOT + V2.replace("rw,nosuid", "ro,nosuid"), "cpu memory\n", "crun").usable
     assert not decide(ROOT + TMPFS + UNIFIED, "cpu\n", "crun").usable
+
+
+def test_own_groups_are_found_where_they_can_be_written() -> None:
+    mountinfo = ROOT + TMPFS + CPU + MEMORY.replace(" rw,relatime", " ro,relatime") + NAMED + UNIFIED
+    groups = "9:name=systemd:/\n4:memory:/a\n2:cpu,cpuacct:/user:1/b\n0::/c\n"
+    assert list(own(mountinfo, groups)) == [
+        "/sys/fs/cgroup/cpu,cpuacct/user:1/b",
+        "/sys/fs/cgroup/systemd",
+        "/sys/fs/cgroup/unified/c",
+    ]
+    assert list(own(ROOT + V2, "0::/session\n")) == ["/sys/fs/cgroup/session"]
+    assert not list(own(ROOT, groups)) and not list(own(ROOT + V2, ""))
+
+
+def test_hastening_holds_nothing_moves_nobody_and_says_nothing() -> None:
+    program = (
+        f"import os, sys; sys.path.insert(0, {str(Path.cwd())!r}); from stages.stage1.crun import cgroups\n"
+        "before, (ours, theirs) = open('/proc/self/cgroup').read(), os.pipe()\n"
+        "cgroups.hasten(); os.close(theirs); assert os.read(ours, 1) == b''\n"
+        "assert os.wait()[1] == 0 and open('/proc/self/cgroup').read() == before"
+    )
+    done = subprocess.run([sys.executable, "-IS", "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
