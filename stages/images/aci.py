@@ -37,9 +37,11 @@ def layout(entries: Iterable[Entry]) -> Layout:
     manifest: Entry | None = None
     members: list[Entry] = []
     for entry in entries:
-        if entry.name[:7] == b"rootfs/":
-            target = _inside(entry) if entry.kind is Kind.HARDLINK else entry.target
-            members.append(entry._replace(name=entry.name[7:], target=target))
+        name, kind, mode, uid, gid, mtime_ns, size, extents, target, *rest = entry
+        if name[:7] == b"rootfs/":
+            if kind is Kind.HARDLINK:
+                target = _inside(entry)
+            members.append(Entry(name[7:], kind, mode, uid, gid, mtime_ns, size, extents, target, *rest))
         elif entry.name == ROOTFS:
             members.append(_rootfs(entry))
         elif entry.name == MANIFEST:
