@@ -57,7 +57,7 @@ def _doit() -> int:
     words = sys.argv[1:]
     pod = only_pod(words)
     if pod is not None and os.path.isfile("dodo.py"):
-        code = again.start(os.getcwd(), pod, known_dodo=True)
+        code = again.start(os.getcwd(), pod, known_dodo=True, light=True)
         if code is not None:
             return code
     _with_packages()
@@ -71,7 +71,7 @@ def _doit() -> int:
 
 def _started(word: str, *, locked: bool) -> int | None:
     """Start the pod in the quickest way that there is; None when it takes doit."""
-    code = None if locked else again.start(os.getcwd(), word)
+    code = None if locked else again.start(os.getcwd(), word, light=True)
     if code is not None:
         return code
     _with_packages()

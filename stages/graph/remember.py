@@ -115,6 +115,7 @@ def _deeds(context: Context, plan: dict[str, Any]) -> dict[str, Any]:
         "published": published,
         "mounts": mounts.mounting(plan["mounts"], ids is not None),
         "ids": ids,
+        "python": found.python,
         "lines": [] if _flavor(context) else [stage1.NO_FLAVOR],
         "program": _program(context, plan["program"]),
         "argv": stage1.arguments(plan["program"], options, plan["version"]),

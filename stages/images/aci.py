@@ -37,11 +37,11 @@ def layout(entries: Iterable[Entry]) -> Layout:
     manifest: Entry | None = None
     members: list[Entry] = []
     for entry in entries:
-        name, kind, mode, uid, gid, mtime_ns, size, extents, target, *rest = entry
+        name, kind, mode, uid, gid, when, size, extents, target, major, minor, xattrs = entry
         if name[:7] == b"rootfs/":
             if kind is Kind.HARDLINK:
                 target = _inside(entry)
-            members.append(Entry(name[7:], kind, mode, uid, gid, mtime_ns, size, extents, target, *rest))
+            members.append(Entry(name[7:], kind, mode, uid, gid, when, size, extents, target, major, minor, xattrs))
         elif entry.name == ROOTFS:
             members.append(_rootfs(entry))
         elif entry.name == MANIFEST:

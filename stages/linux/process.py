@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import os
+import sys
 import time
 
 from stages.base.errors import StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import NoReturn
 
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # as in a shell
@@ -52,17 +53,56 @@ def become(program: str, argv: list[str], environment: Mapping[str, str], direct
         raise failure from error
 
 
+def go_on(program: str, argv: list[str], added: Mapping[str, str], directory: str, lock_fd: int) -> None:
+    """As `become`, for a program in Python, in the Python that runs already: its start takes as long as all of ours.
+
+    The program finds what it would find if it were executed: its name, argv, the environment with what is added, the
+    directory and the descriptors; and no module of ours. Returns, with nothing done, when it cannot be read.
+    """
+    try:
+        with open(program, "rb") as file:
+            code = compile(file.read(), program, "exec", dont_inherit=True)
+    except (OSError, ValueError, SyntaxError):
+        return
+    os.chdir(directory)
+    for descriptor in _not_passed(lock_fd, os.environ):
+        try:
+            os.close(descriptor)
+        except OSError:
+            continue  # the one that listed them
+    os.environ.update(added)
+    for name in [name for name in sys.modules if name.partition(".")[0] == __name__.partition(".")[0]]:
+        del sys.modules[name]
+    sys.argv[:] = [program, *argv[1:]]
+    try:
+        exec(code, {"__name__": "__main__", "__file__": program})
+        os._exit(0)
+    except SystemExit as end:
+        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+    except KeyboardInterrupt:
+        os._exit(128 + _signal.SIGINT)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(1)
+
+
 def only_passing(lock_fd: int, environment: Mapping[str, str]) -> None:
     """Of the open descriptors, the standard ones, the lock and what a socket-activating caller passed go on."""
+    for descriptor in _not_passed(lock_fd, environment):
+        try:
+            os.set_inheritable(descriptor, False)
+        except OSError:
+            continue  # the one that listed them
+    os.set_inheritable(lock_fd, True)
+
+
+def _not_passed(lock_fd: int, environment: Mapping[str, str]) -> Iterator[int]:
+    """The open descriptors that are nobody's but ours."""
     passed = int(environment.get("LISTEN_FDS", "0")) if environment.get("LISTEN_PID") == str(os.getpid()) else 0
     for name in os.listdir("/proc/self/fd"):
-        descriptor = int(name)
-        if descriptor >= 3 + passed and descriptor != lock_fd:
-            try:
-                os.set_inheritable(descriptor, False)
-            except OSError:
-                continue  # the one that listed them
-    os.set_inheritable(lock_fd, True)
+        if int(name) >= 3 + passed and int(name) != lock_fd:
+            yield int(name)
 
 
 def default_signals() -> None:

@@ -29,11 +29,12 @@ _STARTED = ("run\n", "prepared\n")
 _TRACES = ("init", "pid", "ppid", "sharedVolumes", "net-info.json", "stage1-run")
 
 
-def start(project: str, word: str, *, known_dodo: bool = False) -> int | None:
+def start(project: str, word: str, *, known_dodo: bool = False, light: bool = False) -> int | None:
     """Become the init of the pod that `word` means. None when that is not as it was before: nothing was done then.
 
-    known_dodo: only a start that doit itself found fresh will do, with the dodo.py that is there. Returns an exit
-    code when the pod cannot be started.
+    known_dodo: only a start that doit itself found fresh will do, with the dodo.py that is there. light: nothing but
+    this has been loaded, so that a stage1 in Python may have this process as it is. Returns an exit code when the pod
+    cannot be started.
     """
     try:
         record = _recall(project, word)
@@ -46,7 +47,7 @@ def start(project: str, word: str, *, known_dodo: bool = False) -> int | None:
         return None
     try:
         if is_fresh(record):
-            return _go(record, held[1])
+            return _go(record, held[1], light)
     finally:
         for descriptor in held:
             os.close(descriptor)
@@ -138,7 +139,7 @@ def fits(path: str, kind: str) -> bool:
     return {"": os.path.exists, "Directory": os.path.isdir, "File": os.path.isfile}[kind](path)
 
 
-def _go(record: dict[str, Any], lock_fd: int) -> int:
+def _go(record: dict[str, Any], lock_fd: int, light: bool) -> int:
     """Clear the old run away, make and mount the layers, become stage1. Returns only an exit code."""
     from stages.linux import acts
 
@@ -157,7 +158,7 @@ def _go(record: dict[str, Any], lock_fd: int) -> int:
         return _told(error.text(), error.exit_code)
     except OSError as error:
         return _told(refused(error).text(), 1)
-    return _become(record, lock_fd)
+    return _become(record, lock_fd, light)
 
 
 def clear(record: dict[str, Any]) -> None:
@@ -222,10 +223,13 @@ def _ids(record: dict[str, Any]) -> tuple[int, int] | None:
     return tuple(record["ids"]) if record["ids"] else None
 
 
-def _become(record: dict[str, Any], lock_fd: int) -> int:
-    environment = {**os.environ, **record["added"], record["lock variable"]: str(lock_fd)}
+def _become(record: dict[str, Any], lock_fd: int, light: bool) -> int:
+    program, argv, pod = record["program"], record["argv"], record["pod"]
+    added = {**record["added"], record["lock variable"]: str(lock_fd)}
     try:
-        process.become(record["program"], record["argv"], environment, record["pod"], lock_fd)
+        if light and record["python"]:
+            process.go_on(program, argv, added, pod, lock_fd)
+        process.become(program, argv, {**os.environ, **added}, pod, lock_fd)
     except PodwrightError as error:
         return _told(error.text(), error.exit_code)
 

@@ -16,6 +16,8 @@ _ANNOTATION = "coreos.com/rkt/stage1/"
 # A stage1 with this annotation leaves a file of that name in the pod's directory when it has left nothing else
 # behind, anywhere: there is nothing for its gc to do then. Ours have it; where it is missing, gc is always called.
 _MARK = "podwright.dev/stage1/ended"
+# A stage1 with this annotation says that its `run` is a program in Python which the Python that we are may go on as.
+_PYTHON = "podwright.dev/stage1/python"
 KVM = "kvm"
 NO_FLAVOR = "stage1 has no link that tells its flavor"
 LOCK_FD = "RKT_LOCK_FD"
@@ -34,6 +36,7 @@ class Interface(NamedTuple):
     entrypoints: Mapping[str, str]
     version: int
     mark: str = ""
+    python: bool = False
 
     def entrypoint(self, name: str) -> str:
         """Path of an entrypoint below stage1's root. Raises PodError when the image names none."""
@@ -78,7 +81,8 @@ def interface(pod: PodPaths) -> Interface:
     mark = found.get(_MARK, "")
     if "/" in mark or mark in (".", ".."):
         mark = ""
-    return Interface({name.removeprefix(_ANNOTATION): value for name, value in own.items()}, version, mark)
+    entrypoints = {name.removeprefix(_ANNOTATION): value for name, value in own.items()}
+    return Interface(entrypoints, version, mark, found.get(_PYTHON) == "run")
 
 
 def program(rootfs: Path, entrypoint: str) -> str:

@@ -14,6 +14,8 @@ _LIBRARY = "usr/lib/podwright/stages/stage1"
 _PREFIX = "coreos.com/rkt/stage1/"
 # Names the file that says that a run left nothing for gc to do.
 _ENDED = "podwright.dev/stage1/ended"
+# Says that `run` is a program in Python which a Python that runs already may go on as.
+_PYTHON = "podwright.dev/stage1/python"
 _EMPTY_PACKAGE = b'"""Holds the programs of a stage1 image."""\n'
 
 
@@ -30,7 +32,7 @@ class Flavor:
         self.annotations = {f"{_PREFIX}{Path(path).name}": f"/{path}" for path in programs}
         self.annotations[f"{_PREFIX}interface-version"] = str(interface)
         if ended:
-            self.annotations[_ENDED] = ended
+            self.annotations |= {_ENDED: ended, _PYTHON: "run"}
 
 
 _STOP = "lib/stop.py"

@@ -105,3 +105,17 @@ def test_the_collector_leaves_doit_alone(tmp_path: Path, script: str) -> None:
     done = subprocess.run([sys.executable, "-c", start, "ps"], cwd=tmp_path, env=environment, capture_output=True)
     spared, looked_through = map(int, done.stdout.splitlines()[-1].split())
     assert spared > looked_through, done
+
+
+@pytest.mark.parametrize("script", ["podwright", "doit"])
+def test_a_stage1_in_python_goes_on_in_the_process_that_made_the_start_again(tmp_path: Path, script: str) -> None:
+    program = str(PODWRIGHT.with_name(script))
+    made = Project(tmp_path / "project", tmp_path / "data", program=[program])
+    app = ["/bin/busybox", "sh", "-c", "/bin/busybox tr '\\0' ' ' </proc/$PPID/cmdline; exit 7"]
+    made.image("web.aci", workbench.manifest("example.com/web", app=app), workbench.busybox())
+    made.write(workbench.spec("web", UID, [{"name": "app", "image": "images/web.aci"}], stage1="fly"))
+    ran = [made.doit("run", "pod=web") for _ in range(5)]
+    assert {one.code for one in ran} == {7}, ran[-1].err
+    # doit is too much to stay: what was loaded for it goes with the exec.
+    assert f"{made.pod(UID)}/stage1/rootfs/run " in ran[0].out
+    assert f"{program} run pod=web" in ran[-1].out
