@@ -21,7 +21,7 @@ STOP_SIGNAL = "podwright/stop-signal"
 
 # The number of the rules by which all of this module, accounts and platform translate. Who changes what comes out
 # raises it: images that are stored already are translated again then (images/translation.py).
-RULES = 1
+RULES = 2
 TRANSLATION = "podwright/translation"
 
 _AC_VERSION = "0.8.11"

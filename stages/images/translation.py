@@ -10,7 +10,7 @@ from stages.base import files
 from stages.base.progress import Progress
 from stages.images import inventory, oci, oci_app, oci_record, tar
 from stages.images import manifest as manifests
-from stages.images.entry import Kind
+from stages.images.entry import Entry, Kind
 from stages.images.inventory import Inventory
 from stages.images.oci import Config
 from stages.images.store import ImageStore
@@ -56,7 +56,10 @@ def _content(store: ImageStore, config: Config, path: bytes) -> bytes:
     for diff_id in reversed(config.diff_ids):
         blob_id = diff_id.replace(":", "-", 1)
         made = inventory.stored(store.blobs, blob_id)
-        found = next((entry for entry in made.entries if entry.name == path), None)
+        found = _named(made, path)
+        if found is not None and found.kind is Kind.HARDLINK:
+            path = found.target  # in this layer, or in one below it
+            found = _named(made, path)
         if found is not None and (found.kind is not Kind.FILE or found.size > _MAX_ACCOUNTS):
             return b""
         if found is not None:
@@ -65,6 +68,10 @@ def _content(store: ImageStore, config: Config, path: bytes) -> bytes:
         if _hides(made, path):
             return b""
     return b""
+
+
+def _named(made: Inventory, path: bytes) -> Entry | None:
+    return next((entry for entry in made.entries if entry.name == path), None)
 
 
 def _hides(made: Inventory, path: bytes) -> bool:

@@ -14,6 +14,7 @@ from stages.base.paths import DataDir
 from stages.base.progress import Silent
 from stages.images import build, oci_app
 from stages.images.ask import Ask
+from stages.images.entry import Entry, Kind
 from stages.images.finder import Finder
 from stages.images.oci import Config, Platform
 from stages.images.store import ImageStore
@@ -33,7 +34,10 @@ PROCESS = {
     "Labels": {"org.opencontainers.image.title": "t"},
 }
 # What the rules of each number make of the configuration above.
-MADE = {1: "040e0bb2a3be5139de2249b41fedfc51461a51fba32154ee12a09680c66237d7"}
+MADE = {
+    1: "040e0bb2a3be5139de2249b41fedfc51461a51fba32154ee12a09680c66237d7",
+    2: "aac55c8a3627bca5c73d1f9cdbcdfefcb5203c82c7be77584515ca67da7bc9ad",
+}
 
 
 @pytest.fixture
@@ -50,6 +54,30 @@ def test_who_changes_the_rules_changes_their_number() -> None:
     made = oci_app.manifest(config, "Host:5000/team/app", "1.2", lambda path: files.get(path, b""), lambda words: None)
     digest = hashlib.sha256(made).hexdigest()
     assert digest == MADE[oci_app.RULES], "the translation is another one: raise oci_app.RULES, enter the digest here"
+
+
+def hard(name: str, target: str) -> build.Member:
+    return build.Member(Entry(name.encode(), Kind.HARDLINK, 0o644, target=target.encode()))
+
+
+FILES = [build.regular("lib/passwd", PASSWD), build.regular("lib/group", GROUP)]
+LINKS = [hard("etc/passwd", "lib/passwd"), hard("etc/group", "lib/group")]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [[*FILES, *LINKS]],
+        [FILES, LINKS],
+        [FILES, [hard("more/passwd", "lib/passwd"), hard("more/group", "lib/group")],
+         [hard("etc/passwd", "more/passwd"), hard("etc/group", "more/group")]],
+    ],
+    ids=["in one layer", "into the layer below", "through a layer"],
+)  # fmt: skip
+def test_accounts_are_found_behind_hard_links(finder: Finder, layers: list[list[build.Member]]) -> None:
+    write_layout(finder.project / "linked", {"x": Image([layer(one) for one in layers], process={"User": "web"})})
+    app = finder.store.manifest(finder.bring(Ask("oci:linked:x"), Silent())).app
+    assert app and (app["user"], app["group"], app["supplementaryGIDs"]) == ("web", "1001", [44])
 
 
 @pytest.mark.parametrize("text", ["oci:it:1.0", "it:1.0", "id"])
