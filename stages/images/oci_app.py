@@ -25,6 +25,7 @@ RULES = 2
 TRANSLATION = "podwright/translation"
 
 _AC_VERSION = "0.8.11"
+_LONGEST_NAME = 150  # it becomes a directory's, with the app's before it
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _PORT = re.compile(r"(\d{1,5})(?:/([a-z]+))?\Z")
 # The first three have a form that appc gives them, the others are ours.
@@ -128,7 +129,7 @@ def _mount_points(volumes: Iterable[str]) -> list[Section]:
     for clean in sorted({posixpath.normpath("/" + path.lstrip("/")) for path in volumes}):
         if clean == "/" or "\0" in clean:
             raise _wrong("Volumes")
-        name = wish = names.sanitise_name(f"volume{clean}")
+        name = wish = names.sanitise_name(f"volume{clean}"[:_LONGEST_NAME])
         number = 2
         while name in found:
             name, number = f"{wish}-{number}", number + 1

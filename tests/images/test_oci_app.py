@@ -116,6 +116,13 @@ def test_platforms_become_labels() -> None:
     assert pairs(translated(Platform("linux", "arm", "v7"))[0]["labels"])["arch"] == "armv7l"
 
 
+def test_a_volume_s_name_is_short_enough_for_a_directory() -> None:
+    long = "/" + "a" * 400
+    points = translated(Volumes={long: {}, f"{long}/b": {}})[0]["app"]["mountPoints"]
+    assert [one["path"] for one in points] == [long, f"{long}/b"]
+    assert len({one["name"] for one in points}) == 2 and all(len(one["name"]) < 160 for one in points)
+
+
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
