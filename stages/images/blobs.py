@@ -15,7 +15,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from stages.base import files
 from stages.base.digest import canonical
@@ -26,6 +26,7 @@ from stages.linux import locks, verity
 
 if TYPE_CHECKING:
     from stages.images.compression import Stream
+    from stages.images.intake import Beside
 
 CHUNK = 1 << 20
 _HEX_DIGITS = {"sha256": 64, "sha512": 128}
@@ -141,11 +142,18 @@ def blob_id(digits: str) -> str:
     return f"{_OF_LENGTH[len(digits)]}-{digits}"
 
 
-def receive(file: BinaryIO, spool: BinaryIO, algorithm: str, where: str, progress: Progress, limit: int = 0) -> str:
+def receive(
+    file: BinaryIO,
+    spool: BinaryIO,
+    algorithm: str,
+    where: str,
+    progress: Progress,
+    beside: Beside[Any] | None = None,
+) -> str:
     """Copy the archive in `file`, plain or compressed, into `spool` uncompressed; returns the digest of that, in hex.
 
-    Reports the bytes taken from `file` to progress, which has begun. limit: of the uncompressed bytes, 0 for the
-    store's own. Raises ImageError for damaged input and HostError when there is no space.
+    Reports the bytes taken from `file` to progress, which has begun. beside: who reads the spool meanwhile. Raises
+    ImageError for damaged input and HostError when there is no space.
     """
     from stages.images import compression, intake
 
@@ -154,12 +162,15 @@ def receive(file: BinaryIO, spool: BinaryIO, algorithm: str, where: str, progres
     kind = compression.detect(file.read(compression.HEAD))
     file.seek(begin)
     try:
-        with contextlib.closing(compression.open_stream(file, kind, limit or compression.MAX_OUTPUT)) as stream:
-            intake.pump(_pieces(stream, file, progress), (digest.update, intake.Writer(spool.fileno()).take))
+        with contextlib.closing(compression.open_stream(file, kind)) as stream:
+            write = intake.Writer(spool.fileno(), beside.grow if beside else None).take
+            intake.pump(_pieces(stream, file, progress), (digest.update, write))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise no_space(where) from error
         raise
+    if beside:
+        beside.end()
     return digest.hexdigest()
 
 

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from stages.base.errors import ImageError
 from stages.base.progress import Progress
+from stages.images import aci, inventory, oci_import, tar
 from stages.images import blobs as blobstore
-from stages.images import inventory, oci_import
 from stages.images.bundle import Contents
 from stages.images.entry import Extent
 from stages.images.oci_import import Candidate
@@ -65,7 +65,8 @@ def _image(store: ImageStore, image_id: str, contents: Contents, progress: Progr
     with store.blobs.lock(image_id):
         if not store.has(image_id):
             with _received(store, image_id, contents, progress) as spool:
-                store.keep(spool, image_id, image_id[:19])
+                layout = aci.layout(tar.read_entries(spool.fileno()))
+                store.keep(spool, layout, image_id, image_id[:19])
         store.name_it(image_id)
 
 
@@ -74,7 +75,7 @@ def _layer(store: ImageStore, blob_id: str, contents: Contents, progress: Progre
     if store.blobs.heal(blob_id):
         return False
     with store.blobs.lock(blob_id), _received(store, blob_id, contents, progress) as spool:
-        inventory.keep_layer(store.blobs, spool, blob_id)
+        inventory.keep_layer(store.blobs, spool, inventory.read(spool.fileno(), blob_id), blob_id)
     return True
 
 

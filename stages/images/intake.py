@@ -1,7 +1,7 @@
 """Bytes on their way into the store: read once, and taken by several threads at the same time.
 
 Decompressing, hashing and writing release the interpreter's lock for all but microseconds of a piece, so that each has
-a processor of its own if there are enough.
+a processor of its own if there are enough. Who reads headers meanwhile, in Python, needs the lock.
 """
 
 from __future__ import annotations
@@ -9,16 +9,25 @@ from __future__ import annotations
 import errno
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from stages.linux import kernel
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 _WAITING = 4  # pieces that may wait for one taker: memory stays flat
 _RESERVE = 256 << 20  # bytes that an import leaves free, or a twentieth of the file system if that is less
 _BEHIND = 8 << 20  # what is written is sent on to the disk in parts of this size
 
+_TURN = 0.001
+
 Take = Callable[[bytes], object]
+Upto = Callable[[int], int]
+T = TypeVar("T")
 
 
 def pump(pieces: Iterable[bytes], takers: Sequence[Take]) -> None:
@@ -47,11 +56,77 @@ def pump(pieces: Iterable[bytes], takers: Sequence[Take]) -> None:
             raise thread.error
 
 
-class Writer:
-    """Writes pieces to the end of a file, and has the disk begin with them at once, so that the last sync is short."""
+class Beside(Generic[T]):
+    """What `read` makes of a file in a thread of its own while that is being written, from the front.
 
-    def __init__(self, descriptor: int) -> None:
+    read: is called with a function that waits until so many bytes are there, or no more will come, and says how many
+    there are. As a context: whoever leaves it has no thread any more.
+    """
+
+    def __init__(self, read: Callable[[Upto], T]) -> None:
+        self._read = read
+        self._there = 0
+        self._whole = self._gone = False
+        self._news = threading.Condition()
+        self._made: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._turn = sys.getswitchinterval()
+
+    def __enter__(self) -> Beside[T]:
+        sys.setswitchinterval(_TURN)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._gone = True
+        self.end()
+        self._thread.join()
+
+    def grow(self, count: int) -> None:
+        """So many more bytes are written."""
+        with self._news:
+            self._there += count
+            self._news.notify()
+
+    def end(self) -> None:
+        """No more will come."""
+        sys.setswitchinterval(self._turn)
+        with self._news:
+            self._whole = True
+            self._news.notify()
+
+    def result(self) -> T:
+        """What was made, after `end`. Raises what `read` raised."""
+        self._thread.join()
+        if self._error:
+            raise self._error
+        return self._made[0]
+
+    def _work(self) -> None:
+        try:
+            self._made.append(self._read(self._upto))
+        except BaseException as error:
+            self._error = error
+
+    def _upto(self, wanted: int) -> int:
+        if self._there < wanted and not self._whole:
+            with self._news:
+                self._news.wait_for(lambda: self._there >= wanted or self._whole)
+        if self._gone:
+            raise InterruptedError
+        return self._there
+
+
+class Writer:
+    """Writes pieces to the end of a file, and has the disk begin with them at once, so that the last sync is short.
+
+    told: gets the bytes of each piece when it is written.
+    """
+
+    def __init__(self, descriptor: int, told: Callable[[int], object] | None = None) -> None:
         self._descriptor = descriptor
+        self._told = told
         self._written = 0
         self._sent = 0
 
@@ -63,6 +138,8 @@ class Writer:
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
         self._written += len(piece)
+        if self._told:
+            self._told(len(piece))
         if self._written - self._sent >= _BEHIND:
             kernel.begin_writeback(self._descriptor, self._sent, self._written - self._sent)
             self._sent = self._written

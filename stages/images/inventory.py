@@ -15,7 +15,7 @@ import marshal
 import os
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -56,16 +56,15 @@ def stored(blobs: Blobs, blob_id: str) -> Inventory:
     found = _recalled(blobs.data.images.inventory(blob_id))
     if found is None:
         with open(blobs.path(blob_id), "rb") as file:
-            found = _read(file.fileno(), blob_id)
+            found = read(file.fileno(), blob_id)
         with blobs.lock(blob_id):
             if blobs.has(blob_id):
                 write(blobs, blob_id, found)
     return found
 
 
-def keep_layer(blobs: Blobs, spool: BinaryIO, blob_id: str) -> None:
-    """Make a spool, whose digest was checked, the layer of this id. The caller holds the lock. Raises ImageError."""
-    found = _read(spool.fileno(), blob_id)
+def keep_layer(blobs: Blobs, spool: BinaryIO, found: Inventory, blob_id: str) -> None:
+    """Make a spool, whose digest was checked, the layer of this id. The caller holds the lock."""
     blobs.keep(spool, blob_id)
     write(blobs, blob_id, found)
 
@@ -89,8 +88,9 @@ def write(blobs: Blobs, blob_id: str, found: Inventory) -> None:
             file.write(_code() + whole.digest())
 
 
-def _read(descriptor: int, blob_id: str) -> Inventory:
-    entries = tar.read_entries(descriptor)
+def read(descriptor: int, blob_id: str, upto: Callable[[int], int] | None = None) -> Inventory:
+    """What is in an archive that is to be, or is, this blob. upto: of one that still grows. Raises ImageError."""
+    entries = tar.read_entries(descriptor, upto)
     if not is_layer(blob_id):
         return Inventory(aci.layout(entries).members)
     made = layer.changes(entries)

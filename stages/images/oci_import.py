@@ -16,8 +16,9 @@ from stages.base.digest import canonical
 from stages.base.errors import ImageError, PodwrightError
 from stages.base.progress import Progress
 from stages.images import blobs as blobstore
-from stages.images import compression, inventory, oci, oci_app, oci_record, translation
+from stages.images import compression, intake, inventory, oci, oci_app, oci_record, translation
 from stages.images import manifest as manifests
+from stages.images.inventory import Inventory
 from stages.images.oci import Config, Descriptor, Platform
 from stages.images.platform import Wanted
 from stages.images.store import OCI_PREFIX, ImageStore, naming
@@ -132,18 +133,30 @@ def _bring(
         packed = _Packed(file, part, what)
         progress.begin(f"importing {what} ({diff_id[7:19]})", size)
         try:
+            found = _received(packed, spool, blob_id, what, progress)
+        finally:
+            progress.end()
+        inventory.keep_layer(store.blobs, spool, found, blob_id)
+        return True
+
+
+def _received(packed: _Packed, spool: BinaryIO, blob_id: str, what: str, progress: Progress) -> Inventory:
+    """Decompress a layer into the spool; returns what is in it. Raises ImageError for one that is not this blob."""
+
+    def read(upto: Callable[[int], int]) -> Inventory:
+        return inventory.read(spool.fileno(), blob_id, upto)
+
+    with intake.Beside(read) as headers:
+        try:
             packed.check_packing()
-            found = blobstore.receive(cast(BinaryIO, packed), spool, "sha256", what, progress)
+            digest = blobstore.receive(cast(BinaryIO, packed), spool, "sha256", what, progress, headers)
         except ImageError:
             packed.check()  # what was damaged on the way is called so, whatever it looks like inside
             raise
-        finally:
-            progress.end()
         packed.check()
-        if f"sha256:{found}" != diff_id:
-            raise ImageError(f"{what} is not what its diff id {diff_id[:19]} says", reason="diff-id")
-        inventory.keep_layer(store.blobs, spool, blob_id)
-        return True
+        if f"sha256-{digest}" != blob_id:
+            raise ImageError(f"{what} is not what its diff id sha256:{blob_id[7:19]} says", reason="diff-id")
+        return headers.result()
 
 
 class _Packed(io.RawIOBase):

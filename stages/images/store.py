@@ -29,6 +29,7 @@ from stages.images.manifest import ImageManifest
 from stages.linux import locks
 
 if TYPE_CHECKING:
+    from stages.images.aci import Layout
     from stages.images.entry import Entry
 
 PREFIX = "sha512-"
@@ -180,15 +181,20 @@ class ImageStore(NamedTuple):
 
         admit: may raise for its manifest. Raises ImageError (a bad archive), HostError; the store is as it was then.
         """
-        with self.blobs.spool() as spool, naming(where):
+        from stages.images import aci, intake, tar
+
+        def layout(upto: Callable[[int], int]) -> Layout:
+            return aci.layout(tar.read_entries(spool.fileno(), upto))
+
+        with self.blobs.spool() as spool, naming(where), intake.Beside(layout) as headers:
             progress.begin(f"importing {where}", os.fstat(file.fileno()).st_size)
             try:
-                image_id = PREFIX + blobstore.receive(file, spool, "sha512", where, progress)
+                image_id = PREFIX + blobstore.receive(file, spool, "sha512", where, progress, headers)
             finally:
                 progress.end()
             with self.blobs.lock(image_id), self.layers_lock(exclusive=False):
                 if not self.has(image_id):
-                    self.keep(spool, image_id, where, admit)
+                    self.keep(spool, headers.result(), image_id, where, admit)
                 elif admit is not None:
                     admit(self.manifest(image_id))
                 self.name_it(image_id)
@@ -240,11 +246,10 @@ class ImageStore(NamedTuple):
         """Enter the image into the index of names, or renew its time of import."""
         self.names.enter(self.manifest(image_id).name, image_id)
 
-    def keep(self, spool: BinaryIO, image_id: str, where: str, admit: Admission | None = None) -> None:
-        """Check the archive's layout and manifest, then make it part of the store, the manifest last."""
+    def keep(self, spool: BinaryIO, checked: Layout, image_id: str, where: str, admit: Admission | None = None) -> None:
+        """Check the archive's manifest, then make it part of the store, the manifest last. checked: its headers."""
         from stages.images import aci, inventory, tar
 
-        checked = aci.layout(tar.read_entries(spool.fileno()))
         manifest_bytes = tar.read_data(spool.fileno(), checked.manifest, aci.MAX_MANIFEST)
         manifest = manifests.parse(manifest_bytes, where)
         if admit is not None:

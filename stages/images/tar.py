@@ -7,7 +7,7 @@ would read differently is refused, so that an image means one thing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -56,16 +56,17 @@ _NO_EXTENTS: tuple[Extent, ...] = ()
 _NO_XATTRS: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def read_entries(source: int | Path, size: int | None = None) -> Iterator[Entry]:
+def read_entries(source: int | Path, size: int | Callable[[int], int] | None = None) -> Iterator[Entry]:
     """The entries of an uncompressed archive, in its order.
 
     source: a path, or a descriptor of a regular file, which stays open and keeps its position. size: the archive's
-    bytes, else all the file has. Raises ImageError for anything malformed, cut off, ambiguous or out of bounds
-    (names up to 4096 bytes, parts 255, link targets 4095, pax headers 1 MiB, 100 records for all members, 5 000 000
-    entries), at the entry in question: what was yielded before is right as far as it goes.
+    bytes, else all the file has; or what waits until so many are there, or no more come, and says how many there are.
+    Raises ImageError for anything malformed, cut off, ambiguous or out of bounds (names up to 4096 bytes, parts 255,
+    link targets 4095, pax headers 1 MiB, 100 records for all members, 5 000 000 entries), at the entry in question.
     """
     if isinstance(source, int):
-        yield from _Archive(source, os.fstat(source).st_size if size is None else size).entries()
+        known = os.fstat(source).st_size if size is None else size
+        yield from _Archive(source, known if callable(known) else lambda _: known).entries()
         return
     descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -90,18 +91,17 @@ def read_data(descriptor: int, entry: Entry, limit: int) -> bytes:
 class _Archive:
     """The archive while it is read: a window on its bytes, and what extension headers said about the next member."""
 
-    def __init__(self, descriptor: int, size: int) -> None:
+    def __init__(self, descriptor: int, upto: Callable[[int], int]) -> None:
         self.descriptor = descriptor
-        self.size = size
-        self.window = b""
-        self.base = 0
+        self.upto = upto
+        self.window, self.base = b"", 0
         self.common: pax.Records = {}
         self.own: pax.Records | None = None
         self.long_name: bytes | None = None
         self.long_target: bytes | None = None
 
     def entries(self) -> Iterator[Entry]:
-        if not self.size:
+        if not self.upto(1):
             raise ImageError("the archive is empty", reason="truncated")
         offset = count = 0
         while (block := self.header(offset)) is not None:
@@ -121,21 +121,22 @@ class _Archive:
         start = offset - self.base
         if start < 0 or start + length > len(self.window):
             self.base, start = offset, 0
-            self.window = os.pread(self.descriptor, max(length, _WINDOW), offset)[: self.size - offset]
+            there = self.upto(offset + length)
+            self.window = os.pread(self.descriptor, max(length, _WINDOW), offset)[: there - offset]
             if len(self.window) < length:
                 raise ImageError("the archive is cut off", reason="truncated")
         return self.window[start : start + length]
 
     def header(self, offset: int) -> bytes | None:
         """The header at `offset`, or None at the end: two zero blocks, or the file's own end after a member."""
-        if offset == self.size:
+        if offset == self.upto(offset + 1):
             return None
         block = self.read(offset, BLOCK)
         if checksum_holds(block):
             return block
         if block != ZERO_BLOCK:
             raise ImageError(f"the archive has a damaged header at byte {offset}", reason="checksum")
-        if offset + BLOCK < self.size and self.read(offset + BLOCK, BLOCK) != ZERO_BLOCK:
+        if offset + BLOCK < self.upto(offset + BLOCK + 1) and self.read(offset + BLOCK, BLOCK) != ZERO_BLOCK:
             raise ImageError(f"the archive goes on after an end mark at byte {offset}", reason="header")
         return None
 
@@ -144,7 +145,7 @@ class _Archive:
         end = offset + (stored + BLOCK - 1) // BLOCK * BLOCK
         if stored < 0:
             raise ImageError(f"the archive's entry {shown(name)} has a negative size", reason="header")
-        if end > self.size:
+        if end > self.upto(end):
             raise ImageError(f"the archive is cut off in the data of {shown(name)}", reason="truncated")
         return end
 

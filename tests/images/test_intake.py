@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,3 +84,60 @@ def test_the_writer_of_a_pipe_only_wishes_for_the_disk(monkeypatch: pytest.Monke
     os.close(writer)
     assert os.read(reader, 10) == b"piece"
     os.close(reader)
+
+
+def front(upto: intake.Upto) -> list[int]:
+    """What is said to be there when one more is asked for each time."""
+    told = [upto(1)]
+    while (more := upto(told[-1] + 1)) > told[-1]:
+        told.append(more)
+    return told
+
+
+def test_what_reads_beside_waits_for_what_it_needs() -> None:
+    asked = threading.Event()
+
+    def read(upto: intake.Upto) -> list[int]:
+        told = [upto(10)]
+        asked.set()
+        return [*told, *front(upto)]
+
+    turn = sys.getswitchinterval()
+    with intake.Beside(read) as beside:
+        beside.grow(9)
+        beside.grow(2)
+        assert asked.wait(60)
+        beside.end()
+        assert beside.result() == [11, 11]
+    assert sys.getswitchinterval() == turn
+
+
+def test_what_reads_beside_is_told_of_the_end() -> None:
+    with intake.Beside(front) as beside:
+        beside.end()
+        assert beside.result() == [0]
+
+
+def test_what_is_raised_beside_is_raised_by_the_result_alone() -> None:
+    def read(upto: intake.Upto) -> None:
+        raise ValueError("no archive")
+
+    with intake.Beside(read) as beside:
+        beside.grow(1)
+        beside.end()
+        with pytest.raises(ValueError, match="no archive"):
+            beside.result()
+
+
+def test_who_leaves_early_leaves_no_reader() -> None:
+    ended = []
+
+    def read(upto: intake.Upto) -> None:
+        try:
+            upto(1 << 40)
+        finally:
+            ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt), intake.Beside(read):
+        raise KeyboardInterrupt
+    assert ended

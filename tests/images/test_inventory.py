@@ -57,7 +57,7 @@ def kept_layer(store: ImageStore, found: list[build.Member]) -> str:
     with store.blobs.spool() as spool:
         spool.write(out.getvalue())
         spool.flush()
-        inventory.keep_layer(store.blobs, spool, blob_id)
+        inventory.keep_layer(store.blobs, spool, inventory.read(spool.fileno(), blob_id), blob_id)
     return blob_id
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -115,12 +117,32 @@ def samples() -> tuple[bytes, ...]:
 edits = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4)
 
 
-@settings(max_examples=600)
-@given(st.data(), edits, st.booleans(), st.floats(0, 1))
-def test_a_damaged_archive_is_read_or_refused_and_stays_in_bounds(
-    data: st.DataObject, changes: list[tuple[float, int]], mend: bool, cut: float
-) -> None:
-    sample = data.draw(st.sampled_from(samples()))
+def read_while_it_grows(archive: bytes, steps: Sequence[int]) -> list[Entry]:
+    """Never more than what was asked for is there, or a little more."""
+    more = itertools.cycle(steps)
+    with tempfile.TemporaryFile() as file:
+
+        def upto(wanted: int) -> int:
+            if (there := file.tell()) < wanted:
+                file.write(archive[there : wanted + next(more)])
+                file.flush()
+            return file.tell()
+
+        return list(read_entries(file.fileno(), upto))
+
+
+def outcome(read: Callable[[], list[Entry]]) -> object:
+    try:
+        return read()
+    except ImageError as error:
+        return error.sentence
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A sample with some bytes changed, and maybe with right checksums again, or cut."""
+    changes, mend, cut = draw(edits), draw(st.booleans()), draw(st.floats(0, 1))
+    sample = draw(st.sampled_from(samples()))
     headers = header_places(sample)
     archive = bytearray(sample)
     for place, value in changes:
@@ -130,12 +152,23 @@ def test_a_damaged_archive_is_read_or_refused_and_stays_in_bounds(
         archive[min(at, len(archive) - 1)] = value
         if mend:
             archive[block : block + 512] = mended(archive[block : block + 512])
-    damaged = bytes(archive if mend or cut > 0.5 else archive[: int(len(archive) * cut * 2)])
+    return bytes(archive if mend or cut > 0.5 else archive[: int(len(archive) * cut * 2)])
+
+
+@settings(max_examples=600)
+@given(damaged())
+def test_a_damaged_archive_is_read_or_refused_and_stays_in_bounds(archive: bytes) -> None:
     with contextlib.suppress(ImageError):
-        found = read(damaged)
+        found = read(archive)
         for entry in found:
-            check_bounds(entry, len(damaged))
+            check_bounds(entry, len(archive))
         layout(found)
+
+
+@settings(max_examples=300)
+@given(st.one_of(damaged(), st.sampled_from(samples())), st.lists(st.integers(0, 3000), min_size=1, max_size=5))
+def test_an_archive_is_read_alike_while_it_grows(archive: bytes, steps: list[int]) -> None:
+    assert outcome(lambda: read_while_it_grows(archive, steps)) == outcome(lambda: read(archive))
 
 
 def header_places(archive: bytes) -> list[int]:
