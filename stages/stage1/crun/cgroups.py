@@ -71,8 +71,6 @@ def _mounts(mountinfo: str) -> Iterator[tuple[str, str, list[str], bool]]:
 
 def look(runtime: str) -> Layout:
     """`decide` for this host."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        mountinfo = file.read()
     held = ""
     for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
         try:
@@ -81,7 +79,12 @@ def look(runtime: str) -> Layout:
             break
         except OSError:
             continue
-    return decide(mountinfo, held, runtime)
+    return decide(_own_file("mountinfo"), held, runtime)
+
+
+def _own_file(name: str) -> str:
+    with open(f"/proc/self/{name}", encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 def hasten() -> None:
@@ -101,11 +104,7 @@ def hasten() -> None:
 
 
 def _move_nowhere() -> None:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        mountinfo = file.read()
-    with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        groups = file.read()
-    for directory in own(mountinfo, groups):
+    for directory in own(_own_file("mountinfo"), _own_file("cgroup")):
         try:
             with open(f"{directory}/cgroup.procs", "w", encoding="ascii") as file:
                 file.write("0")
