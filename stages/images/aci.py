@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from stages.base.errors import ImageError
+from stages.images import tar
 from stages.images.entry import Entry, Kind
 from stages.images.placement import place
 from stages.images.tarheader import shown
@@ -25,6 +26,14 @@ class Layout:
 
     manifest: Entry
     members: tuple[Entry, ...]
+
+
+def read(descriptor: int, upto: Callable[[int], int] | None = None) -> Layout:
+    """The checked headers of the image archive behind `descriptor`. upto: of one that still grows (tar.read_entries).
+
+    Raises ImageError.
+    """
+    return layout(tar.read_entries(descriptor, upto))
 
 
 def layout(entries: Iterable[Entry]) -> Layout:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from stages.base.errors import ImageError
 from stages.base.progress import Progress
-from stages.images import aci, inventory, oci_import, tar
+from stages.images import aci, inventory, oci_import
 from stages.images import blobs as blobstore
 from stages.images.bundle import Contents
 from stages.images.entry import Extent
@@ -65,8 +65,7 @@ def _image(store: ImageStore, image_id: str, contents: Contents, progress: Progr
     with store.blobs.lock(image_id):
         if not store.has(image_id):
             with _received(store, image_id, contents, progress) as spool:
-                layout = aci.layout(tar.read_entries(spool.fileno()))
-                store.keep(spool, layout, image_id, image_id[:19])
+                store.keep(spool, aci.read(spool.fileno()), image_id, image_id[:19])
         store.name_it(image_id)
 
 

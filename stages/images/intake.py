@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _WAITING = 4  # pieces that may wait for one taker: memory stays flat
 _RESERVE = 256 << 20  # bytes that an import leaves free, or a twentieth of the file system if that is less
 _BEHIND = 8 << 20  # what is written is sent on to the disk in parts of this size
-
-_TURN = 0.001
+_TURN = 0.001  # seconds for which who reads beside, in Python, may keep the others waiting for the interpreter
 
 Take = Callable[[bytes], object]
 Upto = Callable[[int], int]
@@ -71,9 +70,9 @@ class Beside(Generic[T]):
         self._made: list[T] = []
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, daemon=True)
-        self._turn = sys.getswitchinterval()
 
     def __enter__(self) -> Beside[T]:
+        self._turn = sys.getswitchinterval()
         sys.setswitchinterval(_TURN)
         self._thread.start()
         return self
@@ -82,6 +81,7 @@ class Beside(Generic[T]):
         self._gone = True
         self.end()
         self._thread.join()
+        sys.setswitchinterval(self._turn)
 
     def grow(self, count: int) -> None:
         """So many more bytes are written."""
@@ -91,7 +91,6 @@ class Beside(Generic[T]):
 
     def end(self) -> None:
         """No more will come."""
-        sys.setswitchinterval(self._turn)
         with self._news:
             self._whole = True
             self._news.notify()

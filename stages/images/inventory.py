@@ -90,10 +90,9 @@ def write(blobs: Blobs, blob_id: str, found: Inventory) -> None:
 
 def read(descriptor: int, blob_id: str, upto: Callable[[int], int] | None = None) -> Inventory:
     """What is in an archive that is to be, or is, this blob. upto: of one that still grows. Raises ImageError."""
-    entries = tar.read_entries(descriptor, upto)
     if not is_layer(blob_id):
-        return Inventory(aci.layout(entries).members)
-    made = layer.changes(entries)
+        return Inventory(aci.read(descriptor, upto).members)
+    made = layer.changes(tar.read_entries(descriptor, upto))
     return Inventory(made.members, made.whiteouts, made.opaque)
 
 

@@ -181,12 +181,12 @@ class ImageStore(NamedTuple):
 
         admit: may raise for its manifest. Raises ImageError (a bad archive), HostError; the store is as it was then.
         """
-        from stages.images import aci, intake, tar
+        from stages.images import aci, intake
 
-        def layout(upto: Callable[[int], int]) -> Layout:
-            return aci.layout(tar.read_entries(spool.fileno(), upto))
+        def read(upto: Callable[[int], int]) -> Layout:
+            return aci.read(spool.fileno(), upto)
 
-        with self.blobs.spool() as spool, naming(where), intake.Beside(layout) as headers:
+        with self.blobs.spool() as spool, naming(where), intake.Beside(read) as headers:
             progress.begin(f"importing {where}", os.fstat(file.fileno()).st_size)
             try:
                 image_id = PREFIX + blobstore.receive(file, spool, "sha512", where, progress, headers)

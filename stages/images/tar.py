@@ -62,7 +62,8 @@ def read_entries(source: int | Path, size: int | Callable[[int], int] | None = N
     source: a path, or a descriptor of a regular file, which stays open and keeps its position. size: the archive's
     bytes, else all the file has; or what waits until so many are there, or no more come, and says how many there are.
     Raises ImageError for anything malformed, cut off, ambiguous or out of bounds (names up to 4096 bytes, parts 255,
-    link targets 4095, pax headers 1 MiB, 100 records for all members, 5 000 000 entries), at the entry in question.
+    link targets 4095, pax headers 1 MiB, 100 records for all members, 5 000 000 entries), at the entry in question:
+    what was yielded before is right as far as it goes.
     """
     if isinstance(source, int):
         known = os.fstat(source).st_size if size is None else size
@@ -160,8 +161,7 @@ class _Archive:
         if flag == _PAX_FOR_ALL:
             self.common = {**self.common, **pax.parse(data, for_all=True)}
             if len(self.common) > MAX_COMMON:
-                message = f"the archive has more than {MAX_COMMON} pax records for all members"
-                raise ImageError(message, reason="limit")
+                raise ImageError(f"the archive has more than {MAX_COMMON} pax records for all members", reason="limit")
         elif flag == _PAX and self.own is None:
             self.own = pax.parse(data)
         elif flag == _LONG_NAME and self.long_name is None:
