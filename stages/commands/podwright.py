@@ -1,7 +1,7 @@
 """The console scripts, `podwright` and a checkout's `doit`: a start that was made before is made again at once.
 
-It is made from what was remembered of it, before doit is loaded, whichever of the two it is. Else `podwright run` asks
-the same steps for the same verdicts, so all ways always agree; in every other case both are doit with its commands.
+It is made from what was remembered of it, before doit is loaded, whichever of the two it is. Else `podwright run` does
+the same steps by the same verdicts in the same order, where the project has no others; else both are doit.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from stages.pod import again
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from stages.images.lockfile import Hold
 
 
 def main() -> int:
@@ -75,9 +73,12 @@ def _started(word: str, *, locked: bool) -> int | None:
     if code is not None:
         return code
     _with_packages()
+    from pathlib import Path
+
+    from stages.graph import direct
     from stages.images.lockfile import Hold
 
-    return _start(word, Hold.ALL if locked else Hold.AUTO)
+    return direct.run(word, Path.cwd(), Hold.ALL if locked else Hold.AUTO) if direct.is_ours(Path.cwd()) else None
 
 
 def _with_packages() -> None:
@@ -86,37 +87,6 @@ def _with_packages() -> None:
         import site
 
         site.main()
-
-
-def _start(word: str, hold: Hold) -> int | None:
-    """Start the pod if it is prepared and everything is fresh. None: let doit do it, or tell what is wrong."""
-    from pathlib import Path
-
-    from stages.base.errors import PodwrightError
-    from stages.graph import session, steps
-    from stages.pod import state
-    from stages.pod.state import Phase
-
-    try:
-        context = session.chosen(word, Path.cwd(), hold=hold)
-        # Without overlay the roots of the last run go with it, and have to be made again.
-        if state.phase(context.pod) not in ((Phase.RUN, Phase.PREPARED) if context.overlay else (Phase.PREPARED,)):
-            return None
-        session.take(context)
-        known = list(steps.every(context))
-        if not all(session.verdict(step).fresh for step in known if step.prepares):
-            session.HANDOVER.forget()
-            return None
-        session.begin(context)
-        # Without overlay there is nothing to mount, as in the graph.
-        values = [step.run() for step in known if not step.prepares and not step.verdict().fresh]
-    except (PodwrightError, OSError):
-        session.HANDOVER.forget()
-        return None
-    session.HANDOVER.by_command = True
-    session.remember(word, values[-1], dodo=False)
-    session.HANDOVER.plan(values[-1])
-    return session.HANDOVER.perform()
 
 
 if __name__ == "__main__":

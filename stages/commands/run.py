@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from doit import get_var
+from doit.cmd_base import tasks_and_deps_iter
 from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
@@ -52,15 +54,14 @@ class Run(DoitRun):  # type: ignore[misc]
         session.HANDOVER.hold = locked.hold(params)
         # What would not be remembered anyway need not be seen.
         session.WITNESS.spoiled = not self._is_plain()
-        # doit saves its state when it unwinds; a signal must not cut that off.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        session.unwind_when_terminated()
         try:
             code = self._prepare(params, args)
             tasks = getattr(self, "task_list", [])
             if code == 0 and not session.HANDOVER.plans:
                 session.prepared(tasks)
-            if code == 0 and session.HANDOVER.plans:
-                session.remember(get_var("pod"), session.HANDOVER.plans[0], dodo=all(map(_is_known, tasks)))
+            if code == 0 and session.HANDOVER.plans and all(map(_is_known, self._asked())):
+                session.remember(get_var("pod"), session.HANDOVER.plans[0], dodo=True)
             return code or session.HANDOVER.perform()
         except InvalidCommand as error:
             session.abandon()
@@ -70,6 +71,10 @@ class Run(DoitRun):  # type: ignore[misc]
         except OSError as error:
             print(f"podwright: {refused(error).text()}", file=sys.__stderr__)
             return 1
+
+    def _asked(self) -> Iterator[Any]:
+        """The tasks of the run: those that were asked for, and those that these wait for."""
+        return iter(tasks_and_deps_iter(self.control.tasks, self.control.selected_tasks))
 
     def _explained(self, error: InvalidCommand) -> str:
         """doit's sentence, or a better one for a word that means nothing where it stands."""
@@ -111,5 +116,5 @@ class Run(DoitRun):  # type: ignore[misc]
 
 
 def _is_known(task: Any) -> bool:
-    """Whether a task is one of a pod's steps, a group of them, or the list of pods: nobody added it to dodo.py."""
-    return len(task.actions) == 1 if "step" in (task.meta or {}) else not task.actions or task.name == "pods"
+    """Whether a task is one of a pod's steps or a group of them: somebody else's was not looked at."""
+    return len(task.actions) == 1 if "step" in (task.meta or {}) else not task.actions

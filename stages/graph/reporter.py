@@ -7,6 +7,8 @@ from typing import Any, TextIO
 
 from doit.reporter import ConsoleReporter
 
+from stages.graph.terminal import done
+
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
     """doit's reporter, quieter: nothing for what is fresh, one line with result and time for what was done."""
@@ -24,7 +26,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         did = (task.values or {}).get("did")
         if did:
             seconds = time.monotonic() - self._started.get(task.name, time.monotonic())
-            self.write(f"{task.name:<16} {did}  ({seconds:.2f} s)\n")
+            self.write(f"{done(task.name, did, seconds)}\n")
 
     def skip_uptodate(self, task: Any) -> None:
         """Nothing: what is fresh is not worth a line."""

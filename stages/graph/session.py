@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -189,6 +190,11 @@ def begin(context: Context) -> None:
     if HANDOVER.lock_fd is not None and not HANDOVER.begun:
         HANDOVER.begun = True
         lifecycle.begin(context.data, context.pod, context.spec.name, context.progress)
+
+
+def unwind_when_terminated() -> None:
+    """Have SIGTERM end things as they should be ended: with what was begun taken back, and doit's state saved."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def abandon() -> None:

@@ -11,19 +11,23 @@ from stages.base.errors import PodwrightError, refused
 from stages.base.verdict import Verdict
 from stages.pod.context import Context
 
+# The tasks that the verbs are in dodo.py.
+_TASKS = {
+    import_image: "image",
+    render_tree: "tree",
+    copy_stage1: "stage1",
+    render_app: "app",
+    write_manifest: "manifest",
+    mount_overlay: "overlay",
+    start_init: "init",
+}
+
 
 def every(context: Context) -> Iterator[Step]:
     """All steps, in the order of the graph: what dodo.py has as tasks."""
-    for verb, names in (
-        (import_image, context.image_rows),
-        (render_tree, context.tree_rows),
-        (copy_stage1, None),
-        (render_app, context.app_names),
-        (write_manifest, None),
-        (mount_overlay, None),
-        (start_init, None),
-    ):
-        yield from (Step(verb, context, () if name is None else (name,)) for name in (names or [None]))
+    rows = {import_image: context.image_rows, render_tree: context.tree_rows, render_app: context.app_names}
+    for verb in _TASKS:
+        yield from (Step(verb, context, (name,)) for name in rows[verb]) if verb in rows else [Step(verb, context, ())]
 
 
 class Step:
@@ -41,6 +45,11 @@ class Step:
     def __reduce__(self) -> tuple[Callable[..., Step], tuple[str, ...]]:
         # doit's workers send tasks back; the step itself never left this process.
         return _step, self._key()
+
+    @property
+    def name(self) -> str:
+        """The task's name in dodo.py."""
+        return ":".join((_TASKS[self.verb], *self.arguments))
 
     def _key(self) -> tuple[str, ...]:
         return (self.verb.__name__, *self.arguments)

@@ -13,6 +13,11 @@ _PATIENCE = 0.5
 _WIDTH = 24
 
 
+def done(task: str, did: str, seconds: float) -> str:
+    """The line for a task that did work."""
+    return f"{task:<16} {did}  ({seconds:.2f} s)"
+
+
 class Terminal:
     """Progress for people: a bar on a terminal, warnings always."""
 

@@ -28,13 +28,16 @@ BASE = ("example.com/base",)
 STRIDE = 2
 BOTH_WAYS = pytest.mark.parametrize("overlay", [True, False], ids=["overlay", "copy"])
 
-# doit, dying instead of giving or taking a name for the n-th time; 0: the times are counted. Everything is written
-# under a name that nobody reads, so these are the moments when what others see changes. In the middle of an import of
-# the file STOP_IN the process that does it stops, until it is told to go on.
+# doit, or podwright, dying instead of giving or taking a name for the n-th time; 0: the times are counted. All is
+# written under a name that nobody reads, so these are the moments when what others see changes. In the middle of an
+# import of the file STOP_IN the process that does it stops, until it is told to go on.
 PROGRAM = f"""
 import os, signal, sys
 sys.path.insert(0, {str(CHECKOUT)!r})
-from doit.__main__ import main
+if os.environ.get("SCRIPT") == "podwright":
+    from stages.commands.podwright import main
+else:
+    from doit.__main__ import main
 deadly, told, count = int(os.environ["DIE_AT"]), int(os.environ["TELL"]), 0
 names = {{"os.rename", "os.link", "os.remove"}}
 begun, importing = os.getpid(), os.environ.get("STOP_IN")
@@ -185,11 +188,11 @@ def test_runs_that_die_at_any_moment(tmp_path: Path, overlay: bool) -> None:
     shop.check_collected()
 
 
-def importing(shop: Shop, *words: str) -> subprocess.Popen[str]:
-    """A preparation that has stopped in the middle of an import."""
+def importing(shop: Shop, *words: str, script: str = "doit") -> subprocess.Popen[str]:
+    """A run that has stopped in the middle of an import."""
     shop.project.program = [sys.executable, "-c", PROGRAM]
-    shop.project.environment = {"DIE_AT": "-1", "TELL": "0", "STOP_IN": "/base.aci"}
-    process = shop.project.started("run", *words, "pod=shop", "manifest")
+    shop.project.environment = {"DIE_AT": "-1", "TELL": "0", "STOP_IN": "/base.aci", "SCRIPT": script}
+    process = shop.project.started("run", *words, "pod=shop")
     shop.project.program, shop.project.environment = None, {}
     whole = psutil.Process(process.pid)
     while not any(map(has_stopped, (whole, *whole.children()))):
@@ -204,10 +207,11 @@ def has_stopped(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.parametrize("script", ["doit", "podwright"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_preparation_that_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_run_that_is_asked_to_stop(tmp_path: Path, number: signal.Signals, script: str) -> None:
     shop = Shop(tmp_path, overlay=True, bulk=64 << 20)
-    process = importing(shop)
+    process = importing(shop, script=script)
     process.send_signal(number)
     process.send_signal(signal.SIGCONT)
     out, err = process.communicate()

@@ -1,20 +1,25 @@
-"""The console script: the same verdicts as doit's, without doit where there is nothing to prepare."""
+"""The console script: the same steps and verdicts as doit's, without doit where the graph is the one we know."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from stages.graph import direct
 from tests.system import workbench
 from tests.system.workbench import CHECKOUT, Project
 
 pytestmark = pytest.mark.system
 
 UID = "33333333-0000-4000-8000-000000000003"
+DODO = CHECKOUT / "dodo.py"
 PODWRIGHT = Path(sys.executable).parent / "podwright"
 
 
@@ -26,27 +31,98 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
-def loaded_doit(project: Project) -> bool:
-    """Whether `podwright run` had to become doit: what python says of its imports."""
-    made = Project(project.root, project.data, program=[sys.executable, "-X", "importtime", str(PODWRIGHT)])
-    done = made.doit("run", "pod=web")
-    assert done.code == 0, done.err
-    return "doit.doit_cmd" in done.err
+PREPARED = {"image:app", "image:stage1", "tree:app", "tree:stage1", "stage1", "app:app", "manifest"}
+BY_DOIT = "by doit"
 
 
-def test_the_first_run_is_doits_and_the_next_one_is_not(project: Project) -> None:
-    assert loaded_doit(project)
-    assert not loaded_doit(project)
+def done(project: Project) -> set[str]:
+    """The tasks that `podwright run` did, and whether it had to become doit: what python says of its imports."""
+    project.program = [sys.executable, "-X", "importtime", str(PODWRIGHT)]
+    ran = project.doit("run", "pod=web")
+    assert ran.code == 0, ran.err
+    return workbench.told(ran.err) | ({BY_DOIT} if "doit.doit_cmd" in ran.err else set())
 
 
-def test_every_change_brings_doit_back_once(project: Project) -> None:
-    assert loaded_doit(project)
+def test_a_run_needs_no_doit(project: Project) -> None:
+    assert done(project) == PREPARED
+    assert done(project) == set()
+
+
+def test_every_change_is_seen_once(project: Project) -> None:
+    assert done(project) == PREPARED
     os.utime(project.root / "images/web.aci")
-    assert loaded_doit(project) and not loaded_doit(project)
+    assert done(project) == {"image:app"} and not done(project)
     (project.pod(UID) / "pod").unlink()
-    assert loaded_doit(project) and not loaded_doit(project)
+    assert done(project) == {"manifest"} and not done(project)
     project.image("web.aci", workbench.manifest("example.com/web", app=["/bin/false"]), workbench.busybox())
-    assert loaded_doit(project) and not loaded_doit(project)
+    assert done(project) == {"image:app", "tree:app", "app:app", "manifest"} and not done(project)
+
+
+def test_a_graph_of_the_projects_own_is_doits(project: Project) -> None:
+    dodo = project.root / "dodo.py"
+    ours = dodo.read_text()
+    dodo.write_text(ours + "\n\ndef task_more():\n    return {'actions': ['touch more']}\n")
+    assert done(project) == {*PREPARED, BY_DOIT}
+    dodo.write_text(ours)
+    (project.root / "doit.cfg").write_text("[GLOBAL]\nverbosity = 2\n")
+    os.utime(project.root / "images/web.aci")
+    assert done(project) == {"image:app", BY_DOIT}
+    (project.root / "doit.cfg").unlink()
+    (project.root / "pyproject.toml").write_text("[tool.doit]\nverbosity = 2\n")
+    os.utime(project.root / "images/web.aci")
+    assert done(project) == {"image:app", BY_DOIT}
+    (project.root / "pyproject.toml").write_text("[project]\nname = 'web'\n")
+    os.utime(project.root / "images/web.aci")
+    assert done(project) == {"image:app"}
+
+
+def test_a_start_that_waits_for_a_task_of_somebody_elses_is_never_made_without_it(project: Project) -> None:
+    dodo = project.root / "dodo.py"
+    ours = dodo.read_text()
+    more = "\n\ndef task_more():\n    return {'actions': ['echo >>%s more']}\n" % (project.root / "log")
+    dodo.write_text(ours + more)
+    assert all(project.doit("run", "pod=web").code == 0 for _ in range(5))
+    assert (project.pod(UID) / "start.json").exists() and not (project.root / "log").exists()
+    dodo.write_text(ours.replace('after=["overlay"]', 'after=["overlay", "more"]') + more)
+    assert all(project.doit("run", "pod=web").code == 0 for _ in range(5))
+    assert len((project.root / "log").read_text().splitlines()) == 5
+
+
+def _no_archive(project: Project) -> None:
+    (project.root / "images/web.aci").unlink()
+
+
+def _no_image(project: Project) -> None:
+    (project.root / "images/web.aci").write_bytes(b"no image\n")
+
+
+def _other_pod(project: Project) -> None:
+    (project.root / "pods/web.yaml").rename(project.root / "pods/other.yaml")
+    project.write(workbench.spec("other", UID, [{"name": "app", "image": "images/web.aci"}], stage1="stub"))
+
+
+def _no_pods_directory(project: Project) -> None:
+    shutil.rmtree(project.data / "pods", ignore_errors=True)
+    project.data.mkdir(exist_ok=True)
+    (project.data / "pods").write_text("")
+
+
+@pytest.mark.parametrize("trouble", [_no_archive, _no_image, _other_pod, _no_pods_directory])
+@pytest.mark.parametrize("prepared", [False, True], ids=["new", "prepared"])
+def test_trouble_is_told_as_doit_tells_it(project: Project, trouble: Callable[[Project], None], prepared: bool) -> None:
+    if prepared:
+        assert project.doit("run", "pod=web").code == 0
+    trouble(project)
+    by_doit = Project(project.root, project.data).doit("run", "pod=web")
+    assert by_doit.code, by_doit
+    done = project.doit("run", "pod=web")
+    # What was done before the trouble is not done again.
+    assert (done.code, done.out) == (by_doit.code, by_doit.out) and by_doit.err.endswith(done.err) and done.err
+
+
+def test_the_graph_that_podwright_knows_is_that_of_dodo() -> None:
+    assert hashlib.sha256(DODO.read_bytes()).hexdigest() == direct.DODO
+    assert direct.is_ours(CHECKOUT)
 
 
 def test_a_word_before_the_command_counts_too(project: Project) -> None:
@@ -62,7 +138,7 @@ def test_other_words_and_mistakes_are_doits(project: Project) -> None:
     assert refused.code == 3 and "did you mean" in refused.err
     prepared = project.doit("run", "pod=web", "manifest")
     assert prepared.code == 0 and (project.pod(UID) / "phase").read_text() == "prepared\n"
-    assert not loaded_doit(project)
+    assert done(project) == set()
 
 
 def test_the_steps_are_the_tasks_of_dodo(project: Project) -> None:

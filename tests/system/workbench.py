@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,14 @@ CHECKOUT = Path(__file__).parents[2]
 DOIT = Path(sys.executable).parent / "doit"
 BUSYBOX = Path("/bin/busybox")
 LABELS = {"os": host.OS, "arch": host.arch()}
+
+
+DID = re.compile(r"(\S+) +\S.*  \(\d+\.\d\d s\)")
+
+
+def told(err: str) -> frozenset[str]:
+    """The tasks that a run says on stderr to have done."""
+    return frozenset(found[1] for line in err.splitlines() if (found := DID.fullmatch(line)))
 
 
 @dataclass(frozen=True)
