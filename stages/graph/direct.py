@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +57,8 @@ def run(word: str, project: Path, hold: Hold) -> int | None:
             except OSError as error:
                 return _failed(step, refused(error))
             except Exception:
+                import traceback
+
                 traceback.print_exc()
                 return BROKEN
     session.remember(word, values, dodo=False)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
@@ -234,6 +233,8 @@ class ImageStore(NamedTuple):
 
             oci_export.write(self, image_id, out)
             return
+        import shutil
+
         self.manifest_bytes(image_id)
         with open(self.blob(image_id), "rb") as blob:
             shutil.copyfileobj(blob, out, blobstore.CHUNK)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Collection
 from pathlib import Path
 
@@ -24,6 +23,8 @@ def enabled(root: Path = Path("/")) -> bool:
 
 def free_level(taken: Collection[str]) -> str:
     """A level `s0:cA,cB` with A < B < 1024 that is not in `taken`. Raises LookupError when it finds none."""
+    import random
+
     for _ in range(_ATTEMPTS):
         low, high = sorted(random.sample(range(_CATEGORIES), 2))
         level = f"s0:c{low},c{high}"

@@ -167,7 +167,9 @@ def clear(record: dict[str, Any]) -> None:
     if has_run(pod):
         forget_process(pod)
         if not (record["mark"] and os.path.isfile(f"{pod}/{record['mark']}")):
-            _collect(record)
+            code = run_gc(record["gc"], record["gc argv"], pod, record["gc mounts"], _ids(record))
+            if code:
+                os.write(2, f"warning: stage1's gc ended with {code}\n".encode())
         os.makedirs(garbage, mode=0o700, exist_ok=True)
         for name in os.listdir(pod):
             if name not in kept:
@@ -189,32 +191,33 @@ def forget_process(pod: str) -> None:
         entries.tree(f"{pod}/{name}")
 
 
-def _collect(record: dict[str, Any]) -> None:
-    """Run stage1's gc to its end, with stage1's root as the run had it; its failure is told and does not stop us."""
+def run_gc(program: str, argv: list[str], pod: str, shown: list[Any], ids: tuple[int, int] | None) -> int:
+    """Run stage1's gc in the pod's directory; how it ended, 127 when it could not be executed.
+
+    shown: the acts that mount stage1's root as the run that is over had it; where it cannot be mounted any more, gc
+    does without.
+    """
     child = os.fork()
     if child == 0:
         try:
-            _show_stage1(record)
-            os.chdir(record["pod"])
+            _mount(shown, ids)
+            os.chdir(pod)
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, 0)
             os.dup2(null, 1)
             os.closerange(3, 1 << 16)
             process.default_signals()
-            os.execv(record["gc"], record["gc argv"])
+            os.execv(program, argv)
         finally:
             os._exit(127)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code:
-        os.write(2, f"warning: stage1's gc ended with {code}\n".encode())
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _show_stage1(record: dict[str, Any]) -> None:
-    """As mounts.show_stage1: where the root cannot be mounted any more, gc does without."""
+def _mount(shown: list[Any], ids: tuple[int, int] | None) -> None:
     from stages.linux import acts
 
     try:
-        acts.mount_privately(record["gc mounts"], _ids(record))
+        acts.mount_privately(shown, ids)
     except (PodwrightError, OSError):
         return
 

@@ -106,22 +106,13 @@ def _config(pod: PodPaths) -> str:
 
 
 def _stage1_gc(data: DataDir, pod: PodPaths, progress: Progress) -> None:
-    import subprocess
-
     try:
         if (mark := stage1.interface(pod).mark) and (pod.root / mark).is_file():
             return
         program, argv = gc_command(data, pod, _config(pod))
-        done = subprocess.run(
-            argv,
-            executable=program,
-            cwd=pod.root,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            preexec_fn=lambda: mounts.show_stage1(pod),
-        )
+        code = again.run_gc(program, argv, str(pod.root), *mounts.of_stage1(pod))
     except (PodError, OSError) as error:
         progress.warn(f"stage1's gc could not be run: {error}")
         return
-    if done.returncode:
-        progress.warn(f"stage1's gc ended with {done.returncode}")
+    if code:
+        progress.warn(f"stage1's gc ended with {code}")

@@ -6,7 +6,6 @@ namespace of its own. So no failed step and no dead pod leaves a mount on the ho
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import stat
@@ -103,14 +102,17 @@ def carry_out(plan: list[dict[str, Any]], ids: Ids) -> None:
     acts.mount_privately(mounting(plan, ids is not None), ids)
 
 
-def show_stage1(pod: PodPaths) -> None:
-    """In a child that becomes stage1's gc: mount stage1's root of the run that is over, as the run had it.
+def of_stage1(pod: PodPaths) -> tuple[list[Act], Ids]:
+    """The acts that mount stage1's root of the run that is over, as the run had it, and the pod's ids.
 
-    Without overlay it is there anyway. Where it cannot be mounted any more, gc does without.
+    None without overlay: it is there anyway; and none where what the run left cannot be read any more.
     """
-    ids = (files.read_small(pod.private_users_prepared) or b"").split(b":")
-    with contextlib.suppress(HostError, OSError, ValueError):
-        carry_out(read_plan(pod)[:1], (int(ids[0]), int(ids[1])) if len(ids) == 2 else None)
+    try:
+        ids = [int(one) for one in (files.read_small(pod.private_users_prepared) or b"").split(b":") if one]
+        shift = (ids[0], ids[1]) if len(ids) == 2 else None
+        return mounting(read_plan(pod)[:1], shift is not None), shift
+    except (HostError, OSError, ValueError):
+        return [], None
 
 
 def mounting(plan: list[dict[str, Any]], shifted: bool) -> list[Act]:
