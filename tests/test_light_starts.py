@@ -22,12 +22,12 @@ HEAVY = frozenset(
 # What only a step that does something needs, or a spec that was not seen before.
 OF_WORK = frozenset(
     {
-        *("jsonschema", "psutil", "ssl", "stages.stage1.flavors", "yaml"),
+        *("jsonschema", "psutil", "ssl", "stages.linux.workers", "stages.stage1.flavors", "yaml"),
         *(f"stages.images.{name}" for name in ("build", "compression", "entry", "guard", "intake", "inventory")),
         *(f"stages.images.{name}" for name in ("keys", "oci", "openpgp", "pull", "remote", "signature", "tar")),
         *(f"stages.pod.{name}" for name in ("inside", "kvm", "metadata", "start")),
         *(f"stages.spec.{name}" for name in ("checks", "document", "fitting", "schema", "words", "yaml")),
-        *(f"stages.trees.{name}" for name in ("directory", "erofs", "erofs_probe", "merge", "model", "workers")),
+        *(f"stages.trees.{name}" for name in ("directory", "erofs", "erofs_probe", "merge", "model")),
     }
 )
 

@@ -1,23 +1,29 @@
-"""A pod's steps one after the other without doit, for a project whose graph is the one we know: `podwright run`.
+"""A pod's steps without doit, for a project whose graph is the one we know: `podwright run`.
 
 doit's load takes longer than all that a changed spec needs. The steps, their order, their verdicts and what is told of
-them are doit's; its database, which no verdict asks, is left as it is.
+them are doit's; its database, which no verdict asks, is left as it is. Images are brought, and trees rendered, by as
+many processes as there are processors.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
+import os
 import sys
 import time
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
+from stages import import_image, render_tree
 from stages.base import files
 from stages.base.errors import PodwrightError, refused
 from stages.graph import session, steps
 from stages.graph.steps import Step
 from stages.graph.terminal import done
 from stages.images.lockfile import Hold
+from stages.pod.context import STAGE1, Context
 
 # sha256 of the dodo.py that has our tasks and no others. A project with tasks, or options, of its own is doit's.
 DODO = "d583e70ba00e77068521e3d0647b0ccef3e5a43a50f358bc5f520d6ec2eb0341"
@@ -47,33 +53,97 @@ def run(word: str, project: Path, hold: Hold) -> int | None:
         return None
     session.HANDOVER.by_command = True
     session.unwind_when_terminated()
-    values: dict[str, Any] = {}
-    for step in steps.every(context):
-        if not session.verdict(step).fresh:
-            try:
-                values = _do(step)
-            except PodwrightError as error:
-                return _failed(step, error)
-            except OSError as error:
-                return _failed(step, refused(error))
-            except Exception:
-                import traceback
-
-                traceback.print_exc()
-                return BROKEN
-    session.remember(word, values, dodo=False)
-    session.HANDOVER.plan(values)
+    try:
+        code, plan = _done(context)
+    except PodwrightError as error:  # a process that had a share ended early
+        _tell(f"ERROR: {error.text()}")
+        return FAILED
+    if code:
+        return code
+    session.remember(word, plan, dodo=False)
+    session.HANDOVER.plan(plan)
     return session.HANDOVER.perform()
 
 
-def _do(step: Step) -> dict[str, Any]:
+def _done(context: Context) -> tuple[int, dict[str, Any]]:
+    """Do what is out of date. The exit code of what failed, or 0; the last step's values, the plan of the start."""
+    values: dict[str, Any] = {}
+    for verb, row in itertools.groupby(steps.every(context), key=lambda step: step.verb):
+        stale = [step for step in row if not session.verdict(step).fresh]
+        if verb in (import_image, render_tree):
+            if code := _side_by_side(_chains(stale)):
+                return code, {}
+            continue
+        for step in stale:
+            code, values = _attempt(step)
+            if code:
+                return code, {}
+    return 0, values
+
+
+def _chains(stale: list[Step]) -> list[list[Step]]:
+    """What is done side by side, each chain one step after another. stage1 comes last, and so to another process."""
+    chains: dict[Hashable, list[Step]] = {}
+    for step in reversed(stale):
+        chains.setdefault(_common(step), []).insert(0, step)
+    return list(chains.values())
+
+
+def _common(step: Step) -> Hashable:
+    """What the steps of a chain have in common: apps' images may share files and layers, two apps may share a tree."""
+    if step.verb is import_image:
+        return step.arguments == (STAGE1,)
+    try:
+        return step.context.recipe(*step.arguments).tree_id
+    except PodwrightError:
+        return step
+
+
+def _side_by_side(chains: list[list[Step]]) -> int:
+    """Do the chains. The highest of their exit codes."""
+    if len(chains) < 2:
+        return max(map(_one_by_one, chains), default=0)
+    from stages.linux import workers
+
+    jobs = len(os.sched_getaffinity(0))
+    return max(workers.spread([1] * len(chains), jobs, lambda share: [_one_by_one(chains[index]) for index in share]))
+
+
+def _one_by_one(chain: list[Step]) -> int:
+    """Do the steps of a chain, up to the one that fails; what a step did may be what the next one wanted."""
+    for step in chain:
+        if (step is chain[0] or not session.verdict(step).fresh) and (code := _attempt(step)[0]):
+            return code
+    return 0
+
+
+def _attempt(step: Step) -> tuple[int, dict[str, Any]]:
+    """Do it, and tell. The exit code, and the step's values."""
     began = time.monotonic()
-    values = step.run()
+    try:
+        values = step.run()
+    except PodwrightError as error:
+        return _failed(step, error), {}
+    except OSError as error:
+        return _failed(step, refused(error)), {}
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        return BROKEN, {}
     if values.get("did"):
-        print(done(step.name, values["did"], time.monotonic() - began), file=sys.__stderr__)
-    return values
+        _tell(done(step.name, values["did"], time.monotonic() - began))
+    return 0, values
 
 
 def _failed(step: Step, error: PodwrightError) -> int:
-    print(f"{step.name}: {error.text()}", file=sys.__stderr__)
+    _tell(f"{step.name}: {error.text()}")
     return FAILED
+
+
+def _tell(text: str) -> None:
+    """One write a line: several processes may tell."""
+    stream = sys.__stderr__
+    if stream is not None:
+        stream.write(f"{text}\n")
+        stream.flush()

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from stages.base.errors import TreeError
 from stages.images.entry import Kind
-from stages.trees import descent, workers
+from stages.linux import workers
+from stages.trees import descent
 from stages.trees.content import Blobs
 from stages.trees.model import Node, Tree, linked
 from stages.trees.shift import Shift

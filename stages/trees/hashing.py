@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from stages.trees import descent, workers
+from stages.linux import workers
+from stages.trees import descent
 
 _WHOLE = 1 << 20  # files up to this size are read at once, larger ones in pieces of it
 _NONE = b"-"
@@ -36,7 +37,7 @@ class _Item:
 def records(path: Path, jobs: int | None) -> Iterator[bytes]:
     """A record per entry, parents first, sorted by name in each directory; see fingerprint for the fields.
 
-    Raises OSError, and TreeError (nesting too deep; a reading process that died).
+    Raises OSError, TreeError (nesting too deep), HostError (a reading process that died).
     """
     root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

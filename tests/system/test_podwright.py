@@ -58,6 +58,36 @@ def test_every_change_is_seen_once(project: Project) -> None:
     assert done(project) == {"image:app", "tree:app", "app:app", "manifest"} and not done(project)
 
 
+def test_two_apps_of_one_image_bring_and_render_it_once(project: Project) -> None:
+    project.image("other.aci", workbench.manifest("example.com/other", app=["/bin/true"]), workbench.busybox())
+    images = {"app": "web", "twin": "web", "other": "other"}
+    apps = [{"name": name, "image": f"images/{image}.aci"} for name, image in images.items()]
+    project.write(workbench.spec("web", UID, apps, stage1="stub"))
+    by_doit = Project(project.root, project.root.parent / "other-data").doit("run", "pod=web")
+    assert by_doit.code == 0, by_doit.err
+    did = done(project)
+    assert did == workbench.told(by_doit.err)
+    assert {"image:app", "image:other", "tree:app", "app:twin"} <= did and not {"image:twin", "tree:twin"} & did
+
+
+# `podwright`, whose children are killed when they begin with their share of the work.
+KILLING = f"""
+import os, signal, sys
+sys.path.insert(0, {str(CHECKOUT)!r})
+from stages.commands.podwright import main
+from stages.graph import direct
+here = os.getpid()
+direct._one_by_one = lambda chain: os.kill(os.getpid(), signal.SIGKILL) if os.getpid() != here else 0
+sys.exit(main())
+"""
+
+
+def test_a_process_that_is_killed_is_a_sentence(project: Project) -> None:
+    project.program = [sys.executable, "-c", KILLING]
+    ran = project.doit("run", "pod=web")
+    assert ran.code == direct.FAILED and "ended early (signal 9)" in ran.err and "Traceback" not in ran.err
+
+
 def test_a_graph_of_the_projects_own_is_doits(project: Project) -> None:
     dodo = project.root / "dodo.py"
     ours = dodo.read_text()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
-from stages.base.errors import TreeError
+from stages.base.errors import HostError
 
 # What an item costs beside its bytes, in bytes: a few system calls.
 PER_ITEM = 8192
@@ -23,8 +23,8 @@ def spread(weights: Sequence[int], jobs: int, work: Callable[[range], list[T]]) 
     """The results of `work` over the indexes of `weights` (bytes), in order.
 
     work takes a run of neighbouring indexes and gives a result for each; it is called in up to `jobs` processes, this
-    one among them. What it raises anywhere is raised here; a process that ends without an answer is a TreeError
-    (reason "tree-worker"). No process is left behind in any case.
+    one among them. What it raises anywhere is raised here; a process that ends without an answer is a HostError
+    (reason "worker"). No process is left behind in any case.
     """
     shares = _shares(weights, jobs)
     with contextlib.ExitStack() as stack:
@@ -78,10 +78,10 @@ class _Worker:
         _, status = os.waitpid(self.pid, 0)
         self._running = False
         if status or not text:
-            raise TreeError(
-                f"a process that was reading the tree ended early ({_ending(status)})",
+            raise HostError(
+                f"a process that had a share of the work ended early ({_ending(status)})",
                 hint="try again; if memory is short, with fewer jobs",
-                reason="tree-worker",
+                reason="worker",
             )
         results, error = pickle.loads(text)
         if error is not None:

@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from stages.base.errors import TreeError
-from stages.trees.workers import spread
+from stages.base.errors import HostError
+from stages.linux.workers import spread
 
 
 def children() -> list[str]:
@@ -68,7 +68,7 @@ def test_a_process_that_dies_is_an_error_and_no_hang(end: object) -> None:
             end()
         return list(share)
 
-    with pytest.raises(TreeError) as caught:
+    with pytest.raises(HostError) as caught:
         spread([1] * 100, 2, work)
-    assert caught.value.reason == "tree-worker"
+    assert caught.value.reason == "worker"
     assert not children()
