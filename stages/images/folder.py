@@ -46,7 +46,8 @@ def add(store: ImageStore, path: Path, where: str, progress: Progress) -> str:
     """Pack and import the directory; returns the image id. Raises ImageError, HostError, OSError."""
     try:
         with naming(where), tempfile.TemporaryFile(dir=_scratch(store)) as archive:
-            build.write_archive(archive, _manifest(path, where), scan.from_directory(path))
+            with scan.opened(path) as root:
+                build.write_archive(archive, _manifest(path, where), scan.from_directory(root))
             archive.seek(0)
             return store.add(archive, where, progress)
     except OSError as error:

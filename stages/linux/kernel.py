@@ -32,6 +32,8 @@ FSCONFIG_CMD_CREATE = 6
 # The same number on every architecture, like all calls after 424; glibc has no function for it.
 SYS_OPENAT2 = 437
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 # SELinux, ACL and other xattrs of one name by descriptor are in os; RENAME_EXCHANGE and the like are not needed.
@@ -159,9 +161,22 @@ def mount_setattr_idmap(mount_fd: int, userns_fd: int) -> None:
 
 def open_in_root(root_fd: int, path: str) -> int:
     """A descriptor (O_PATH) of what `path` means to a process whose root is `root_fd`: no link leads out of it."""
-    how = OpenHow(flags=os.O_PATH | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    return _openat2(root_fd, os.fsencode(path), os.O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+
+
+def open_beneath(root_fd: int, path: bytes, flags: int) -> int:
+    """A descriptor of `path` in the directory `root_fd`, through no link: one on the way is refused (ELOOP).
+
+    With O_PATH | O_NOFOLLOW in `flags` a link at the end is what is opened.
+    """
+    return _openat2(root_fd, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+
+
+def _openat2(directory: int, path: bytes, flags: int, resolve: int) -> int:
+    how = OpenHow(flags=flags | os.O_CLOEXEC, resolve=resolve)
     size = ctypes.c_size_t(ctypes.sizeof(how))
-    return _call("syscall", path, ctypes.c_long(SYS_OPENAT2), root_fd, os.fsencode(path), ctypes.byref(how), size)
+    number = ctypes.c_long(SYS_OPENAT2)
+    return _call("syscall", os.fsdecode(path), number, directory, path, ctypes.byref(how), size)
 
 
 def syncfs(fd: int) -> None:

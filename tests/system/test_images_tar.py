@@ -14,7 +14,7 @@ import pytest
 from stages.images import build
 from stages.images.aci import layout
 from stages.images.entry import Entry, Kind
-from stages.images.scan import from_directory
+from stages.images.scan import from_directory, opened
 from stages.images.tar import read_entries
 from tests.images.tar_maker import attributes
 
@@ -65,7 +65,8 @@ def test_what_tar_programs_wrote_is_read(program: str, tree: Path, tmp_path: Pat
 
 def test_what_we_wrote_is_read_by_us_and_by_gnu_tar(tree: Path, tmp_path: Path) -> None:
     out = io.BytesIO()
-    build.write_archive(out, {"acKind": "ImageManifest"}, from_directory(tree))
+    with opened(tree) as root:
+        build.write_archive(out, {"acKind": "ImageManifest"}, from_directory(root))
     path = tmp_path / "a.aci"
     path.write_bytes(out.getvalue())
     check(tree, list(layout(read_entries(path)).members))
