@@ -44,6 +44,10 @@ class Project(NamedTuple):
         """`doit` with these words, as somebody types it."""
         return [str(DOIT), *words]
 
+    def podwright(self, *words: str) -> list[str]:
+        """The same for `podwright`."""
+        return [str(PODWRIGHT), *words]
+
     def write(self, spec: dict[str, Any]) -> None:
         """Write a spec to pods/<name>.yaml. JSON is YAML, and needs no dumper."""
         import yaml

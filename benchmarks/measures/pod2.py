@@ -2,10 +2,10 @@
 
 One app has a Debian root, the other a busybox. The first time: ours has the images' archives and no tree of them;
 podman has its images unpacked already, as it keeps them. After a change: one environment variable of one app is
-another, and the same file is applied again; to a pod whose apps have ended, with `doit run` and with `kube play
---replace`, and to a running one, with `doit stop` and `doit run` and with `kube play --replace`. podman's slow runs are
-its own affair, so its best run counts. The second app's first instruction (a byte written to a fifo on a
-volume) ends the clock. No network on either side.
+another, and the same file is applied again; to a pod whose apps have ended, with `podwright run`, `doit run` and `kube
+play --replace`, and to a running one, with `podwright stop` and `podwright run` and with `kube play --replace`.
+podman's slow runs are its own affair, so its best run counts. The second app's first instruction (a byte written to a
+fifo on a volume) ends the clock. No network on either side.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from benchmarks.peers import Podman, kube
 from benchmarks.sampling import FIRST_INSTRUCTION, STAYING, NotHere, Signal, in_turn, settle
 from benchmarks.workshop import Project, Workshop, signalling, spec
 
+_PODWRIGHT, _DOIT = _WAYS = ("podwright run", "doit run")
+_AGAIN = "applied again after a change"
 _PAUSE = ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit", "/usr/local/libexec/podman/catatonit")
 
 
@@ -33,19 +35,23 @@ def measure(workshop: Workshop) -> Finding:
     ours = _Ours(workshop, signal)
     theirs = _Theirs(workshop, signal)
     try:
-        series = in_turn(workshop.rounds, {"first doit run": ours.first, "kube play": theirs.first}, warm=True)
-        again = {"doit run": ours.again, "kube play --replace": theirs.again}
+        first = {name: lambda name=name: ours.first(name) for name in _WAYS} | {"kube play": theirs.first}
+        series = {f"first {name}": found for name, found in in_turn(workshop.rounds, first, warm=True).items()}
+        again = {name: lambda name=name: ours.again(name) for name in _WAYS} | {"kube play --replace": theirs.again}
         series |= in_turn(workshop.rounds, again, warm=True)
-        running = {"doit stop, doit run": ours.replaced, "kube play --replace, running": theirs.replaced}
+        running = {"stop, run": ours.replaced, "kube play --replace, running": theirs.replaced}
         series |= in_turn(min(workshop.rounds, 5), running)
     finally:
         theirs.podman.close()
+    again_peer, running_peer = "kube play --replace", "kube play --replace, running"
     lines = [
-        Line("first prepare and run", "first doit run", "first", "kube play", factor=0.5),
-        Line("applied again after a change", "doit run", "first", "kube play --replace", factor=0.2, against="low"),
-        Line("applied again after a change", "doit run", "first", "kube play --replace"),
-        Line("running, applied again", "doit stop, doit run", "first", "kube play --replace, running", against="low"),
-        Line("running, applied again", "doit stop, doit run", "first", "kube play --replace, running"),
+        Line(f"first prepare and run, `{_PODWRIGHT}`", f"first {_PODWRIGHT}", "first", "first kube play", factor=0.5),
+        Line(f"first prepare and run, `{_DOIT}`", f"first {_DOIT}", "first", "first kube play"),
+        Line(f"{_AGAIN}, `{_PODWRIGHT}`", _PODWRIGHT, "first", again_peer, factor=0.2, against="low"),
+        Line(f"{_AGAIN}, `{_PODWRIGHT}`", _PODWRIGHT, "first", again_peer),
+        Line(f"{_AGAIN}, `{_DOIT}`", _DOIT, "first", again_peer),
+        Line("running, applied again", "stop, run", "first", running_peer, against="low"),
+        Line("running, applied again", "stop, run", "first", running_peer),
     ]
     return Finding("pod2", __doc__ or "", series, lines)
 
@@ -60,33 +66,34 @@ class _Ours:
         # What is kept from run to run has its UUID here.
         self._documents = {name: self._spec(name, FIRST_INSTRUCTION) for name in ("import", "again")}
         self._documents["stays"] = self._spec("stays", STAYING)
-        self._run("import")
+        self._run("import", _DOIT)
 
-    def first(self) -> Sample:
+    def first(self, way: str) -> Sample:
         self._workshop.aside(self._project.store().trees)
         name = f"first-{next(self._numbers)}"
         self._documents[name] = self._spec(name, FIRST_INSTRUCTION)
-        return self._run(name)
+        return self._run(name, way)
 
-    def again(self) -> Sample:
-        return self._run("again")
+    def again(self, way: str) -> Sample:
+        return self._run("again", way)
 
     def replaced(self) -> Sample:
         start = self._changed("stays")
         self._project.bench.begin(start, self._signal, apps=2)
-        stop = shlex.join(self._project.doit("stop", "pod=stays"))
+        stop = shlex.join(self._project.podwright("stop", "pod=stays"))
         command = ["sh", "-c", f"{stop} && exec {shlex.join(self._changed('stays'))}"]
         return self._project.bench.run(command, self._signal, apps=2, stop=True)
 
-    def _run(self, name: str) -> Sample:
-        return self._project.bench.run(self._changed(name), self._signal, apps=2)
+    def _run(self, name: str, way: str) -> Sample:
+        return self._project.bench.run(self._changed(name, way), self._signal, apps=2)
 
-    def _changed(self, name: str) -> list[str]:
+    def _changed(self, name: str, way: str = _PODWRIGHT) -> list[str]:
         """Write the spec with one value changed; the command that applies it."""
         document = self._documents[name]
         document["spec"]["containers"][1]["env"] = [{"name": "CHANGE", "value": str(next(self._numbers))}]
         self._project.write(document)
-        return self._project.doit("run", f"pod={name}")
+        by = {_PODWRIGHT: self._project.podwright, _DOIT: self._project.doit}[way]
+        return by("run", f"pod={name}")
 
     def _spec(self, name: str, command: Sequence[str]) -> dict[str, Any]:
         images = {"one": self._workshop.minbase, "two": self._workshop.small}

@@ -20,7 +20,7 @@ def measure(workshop: Workshop) -> Finding:
     series = in_turn(
         workshop.rounds * noop.ROUNDS,
         {
-            "podwright run": lambda: project.bench.run([str(PODWRIGHT), "run", "pod=bench"]),
+            "podwright run": lambda: project.bench.run(project.podwright("run", "pod=bench")),
             "doit run": lambda: project.bench.run(project.doit("run", "pod=bench")),
             "python -c pass": lambda: project.bench.run([str(PYTHON), "-c", "pass"]),
         },
