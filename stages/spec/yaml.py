@@ -2,7 +2,7 @@
 
 Types are those of the core schema (`0755` is the number 755, `on` and `22:22` are strings). Refused: what is not
 UTF-8, more than one document, duplicate keys, keys that are not strings, tags of other schemas, numbers that JSON has
-not, and aliases that make a circle or more than MOST_NODES values.
+not or that are longer than MOST_BITS, and aliases that make a circle or more than MOST_NODES values.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import yamlcore
 
 LARGEST = 1 << 20  # bytes of a file
 MOST_NODES = 10_000  # values, every use of an alias counted
+MOST_BITS = 1024  # of a whole number, as of the largest with a fraction; Python writes none of some 15000
 DEEPEST = 64  # mappings and lists inside each other; libyaml itself overflows its stack at some ten thousand
 
 _TAG = "tag:yaml.org,2002:"
@@ -194,6 +195,8 @@ class _Reading:
             return self._misnamed(node, path)
         if isinstance(value, float) and not math.isfinite(value):
             self._complain(node, path, "not a finite number")
+        if isinstance(value, int) and value.bit_length() > MOST_BITS:
+            self._complain(node, path, "the number is too large")
         if isinstance(value, str) and _UNWRITABLE.search(value):
             self._complain(node, path, "the value has a NUL character, or half of a surrogate pair in it")
         return value

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -147,3 +148,23 @@ def test_a_valid_spec_does_not_load_jsonschema() -> None:
     program += "assert not any(jsonschemas.errors('pod', yaml.load(SHOP.encode(), 'x').data)); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "jsonschema" not in loaded.split()
+
+
+def patterns(schema: Any) -> Iterator[str]:
+    """Every pattern in a schema."""
+    for key, value in schema.items() if isinstance(schema, dict) else enumerate(schema):
+        if key == "pattern" and isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            yield from patterns(value)
+
+
+@pytest.mark.parametrize("name", sorted(one.name for one in jsonschemas.FOLDER.glob("*.json")))
+def test_no_pattern_takes_longer_than_the_text_is_long(name: str) -> None:
+    """Manifests come from anywhere: [0-9]+[.]?[0-9]* was minutes with a number of a hundred thousand digits."""
+    for pattern in set(patterns(jsonschemas.schema(name))):
+        for piece in ("1", "a", "A", "-", ".", "/", "/.", "1.", "a-", " ", "CAP_"):
+            for begin in ("", "/", "sha512-", "http://", "1"):
+                began = time.process_time()
+                fitting.matches(pattern, begin + piece * (20_000 // len(piece)) + "\n!")
+                assert time.process_time() - began < 0.5, (pattern, piece, begin)

@@ -6,6 +6,7 @@ from stages.stage1.lib.errors import Stage1Error
 
 _THOUSANDS = {"n": -3, "u": -2, "m": -1, "": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 _KIBIS = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+_DIGITS = 40  # more than any amount has, and than Python reads in a time that nobody notices
 
 
 def thousandths(value: object) -> int:
@@ -17,11 +18,12 @@ def thousandths(value: object) -> int:
         end += 1
     number, suffix = digits[:end], digits[end:]
     whole, _, fraction = number.partition(".")
-    if not (whole + fraction).isdecimal() or not (whole + fraction).isascii() or len(text) - len(digits) > 1:
-        raise Stage1Error(f"{text!r} is not a quantity")
+    read = whole + fraction
+    if not read.isdecimal() or not read.isascii() or len(read) > _DIGITS or len(text) - len(digits) > 1:
+        raise Stage1Error(f"{text[:_DIGITS]!r} is not a quantity")
     top, bottom = _factor(text, suffix)
     bottom *= int("1" + "0" * len(fraction))
-    rounded = -(-int(whole + fraction) * top * 1000 // bottom)
+    rounded = -(-int(read) * top * 1000 // bottom)
     return -rounded if text.startswith("-") else rounded
 
 

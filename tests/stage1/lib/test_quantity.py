@@ -34,7 +34,9 @@ def test_quantities(text: object, thousandths: int) -> None:
     assert quantity.thousandths(text) == thousandths
 
 
-@pytest.mark.parametrize("text", ["", "m", "1K", "1.2.3", "--1", "1e", "1 2", "x", "٣", None, "1e99999"])
+@pytest.mark.parametrize(
+    "text", ["", "m", "1K", "1.2.3", "--1", "1e", "1 2", "x", "٣", None, "1e99999", "1" * 5000, "." + "0" * 5000]
+)
 def test_what_is_no_quantity(text: object) -> None:
     with pytest.raises(Stage1Error):
         quantity.thousandths(text)
