@@ -55,6 +55,14 @@ def test_of_a_remembered_start() -> None:
     assert not HEAVY & loaded(ROOT, "stages.commands.podwright", "stages.linux.acts")
 
 
+def test_of_a_run_that_does_everything() -> None:
+    """dataclasses, with what it loads, takes as long as Python's own start; random and tempfile half of that."""
+    steps = ("images.build", "images.finder", "images.oci_import", "linux.workers", "pod.start")
+    steps += ("stage1.flavors", "trees.directory", "trees.erofs", "trees.fingerprint", "trees.merge")
+    names = loaded(ROOT, "stages.graph.direct", *(f"stages.{name}" for name in steps))
+    assert not {"dataclasses", "inspect", "random", "shutil", "tempfile"} & names
+
+
 def test_of_a_run_that_asks_its_steps() -> None:
     """What asking them loads in turn, a system test looks at: test_cost.py."""
     program = "import dodo, sys; print(*sys.modules)"

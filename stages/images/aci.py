@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stages.base.errors import ImageError
 from stages.images import tar
@@ -16,8 +16,7 @@ ROOTFS = b"rootfs"
 MAX_MANIFEST = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """A checked image: its manifest, and what is in its rootfs.
 
     members: in archive order, names and hard link targets relative to rootfs (b"" is rootfs itself, which may be

@@ -6,8 +6,7 @@ import gzip
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from stages.base.digest import canonical
 from stages.base.errors import ImageError
@@ -18,8 +17,7 @@ from stages.images.tarheader import BLOCK, shown
 _COPY = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One member to be: its metadata, and its bytes.
 
     entry: as read_entries would give it; of a FILE, each extent's `offset` is the place in what `data` gives.

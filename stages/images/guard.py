@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
@@ -119,6 +118,8 @@ class Guard(NamedTuple):
         if delivery.private:
             yield file
             return
+        import shutil
+
         with self.store.blobs.spool() as copy:
             shutil.copyfileobj(file, copy, blobs.CHUNK)
             copy.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stages.base.errors import ImageError
 from stages.images.entry import Entry, Kind
@@ -15,8 +15,7 @@ _OPAQUE = b".wh..wh..opq"
 _AUFS = b".wh..wh."  # what else begins so is aufs' own book-keeping, which was never part of an image
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(NamedTuple):
     """What a layer does.
 
     members: the entries it adds, in archive order, placed as images.placement.place says; a hard link may lead to

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stages.base.errors import TreeError
 from stages.images.entry import Kind
@@ -15,7 +15,9 @@ from stages.linux import workers
 from stages.trees import descent
 from stages.trees.content import Blobs
 from stages.trees.model import Node, Tree, linked
-from stages.trees.shift import Shift
+
+if TYPE_CHECKING:
+    from stages.trees.shift import Shift
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from stages.base.errors import TreeError
 from stages.images.entry import Kind
@@ -17,8 +16,7 @@ from stages.trees.model import Node, Tree, linked
 _Entry = tuple[bytes, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(NamedTuple):
     """What was written. side_size: bytes of the side blob; when not 0, it is mounted behind the blobs."""
 
     size: int
@@ -41,8 +39,7 @@ def write_index(tree: Tree, out: BinaryIO, side: BinaryIO, blob_sizes: Sequence[
     return Index(len(image), writer.inodes, writer.side.size)
 
 
-@dataclass(slots=True)
-class _Directory:
+class _Directory(NamedTuple):
     """A directory that has its place but not yet its content.
 
     path: for messages. names: sorted, with "." and "..". ends: where its blocks end, as indices into names.

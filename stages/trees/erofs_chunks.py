@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from stages.base.errors import TreeError
 from stages.images.entry import Extent
@@ -26,8 +25,7 @@ _COPY = 1 << 20
 _COPY_WEIGHT = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(NamedTuple):
     """An archive that extents point into. number: its device in the index, from 1."""
 
     path: str
@@ -40,8 +38,7 @@ class Blob:
         return self.size & -BLOCK
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """Part of a file, and the chunks of it that can point straight into the blob: first <= chunk < end."""
 
     extent: Extent
@@ -54,15 +51,15 @@ class Segment:
         return self.extent.logical >> bits, (last >> bits) + 1
 
 
-@dataclass(slots=True)
 class Side:
     """The side blob while it is written: copied chunks, one behind the other."""
 
-    file: BinaryIO
-    number: int
-    size: int = 0
-    # The last chunk given out, by the number it has in its file: two segments may share one.
-    _shared: tuple[int, int] = field(default=(-1, -1))
+    __slots__ = ("_shared", "file", "number", "size")
+
+    def __init__(self, file: BinaryIO, number: int) -> None:
+        self.file, self.number, self.size = file, number, 0
+        # The last chunk given out, by the number it has in its file: two segments may share one.
+        self._shared = (-1, -1)
 
     def begin(self) -> None:
         """The chunks that follow belong to another file."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from stages.base.errors import TreeError
 from stages.trees.descent import text
 from stages.trees.model import Node
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A name in a directory of the tree, given by its whole path."""
 
     name: bytes

@@ -7,9 +7,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from stages.linux import workers
 from stages.trees import descent
@@ -22,8 +22,7 @@ _NOTHING = b"-\t-"
 _HOSTS_OWN = frozenset({"security.selinux"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(NamedTuple):
     """One entry. head: the first fields of its record. directory: number of where it lies. size: bytes to read."""
 
     head: bytes

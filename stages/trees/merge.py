@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stages.images.entry import Entry, Kind
 from stages.trees.hardlinks import Place, Wanted, followed, leads_nowhere
@@ -12,8 +12,7 @@ from stages.trees.model import Node, Tree
 _NO_CHILDREN: dict[bytes, Node] = {}  # of all that are no directories
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """One image's part in a tree.
 
     blob: absolute path of the uncompressed archive that the entries' extents point into.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from stages.images.entry import Extent, Kind
 
 
-@dataclass(slots=True, eq=False)
 class Node:
     """One inode. Hard links are one Node under several names, so identity is what tells inodes apart.
 
@@ -15,23 +14,34 @@ class Node:
     children: names to nodes, for directories only. The other fields are as in images.entry.Entry.
     """
 
-    kind: Kind
-    mode: int = 0o755
-    uid: int = 0
-    gid: int = 0
-    mtime_ns: int = 0
-    size: int = 0
-    extents: tuple[Extent, ...] = ()
-    blob: int = 0
-    target: bytes = b""
-    major: int = 0
-    minor: int = 0
-    xattrs: tuple[tuple[bytes, bytes], ...] = ()
-    children: dict[bytes, Node] = field(default_factory=dict)
+    __slots__ = (
+        *("blob", "children", "extents", "gid", "kind", "major", "minor", "mode", "mtime_ns", "size", "target", "uid"),
+        "xattrs",
+    )
+
+    def __init__(
+        self,
+        kind: Kind,
+        mode: int = 0o755,
+        uid: int = 0,
+        gid: int = 0,
+        mtime_ns: int = 0,
+        size: int = 0,
+        extents: tuple[Extent, ...] = (),
+        blob: int = 0,
+        target: bytes = b"",
+        major: int = 0,
+        minor: int = 0,
+        xattrs: tuple[tuple[bytes, bytes], ...] = (),
+        children: dict[bytes, Node] | None = None,
+    ) -> None:
+        self.kind, self.mode, self.uid, self.gid, self.mtime_ns = kind, mode, uid, gid, mtime_ns
+        self.size, self.extents, self.blob, self.target = size, extents, blob, target
+        self.major, self.minor, self.xattrs = major, minor, xattrs
+        self.children: dict[bytes, Node] = {} if children is None else children
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(NamedTuple):
     """A root directory and the uncompressed archives its files' extents point into (absolute paths)."""
 
     root: Node
