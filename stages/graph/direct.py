@@ -21,7 +21,7 @@ from stages.base import files
 from stages.base.errors import PodwrightError, refused
 from stages.graph import session, steps
 from stages.graph.steps import Step
-from stages.graph.terminal import done
+from stages.graph.terminal import ERASE, done
 from stages.images.lockfile import Hold
 from stages.pod.context import STAGE1, Context
 
@@ -142,8 +142,8 @@ def _failed(step: Step, error: PodwrightError) -> int:
 
 
 def _tell(text: str) -> None:
-    """One write a line: several processes may tell."""
+    """One write a line, in place of a bar that another process may be drawing."""
     stream = sys.__stderr__
     if stream is not None:
-        stream.write(f"{text}\n")
+        stream.write(f"{ERASE if stream.isatty() else ''}{text}\n")
         stream.flush()

@@ -11,6 +11,8 @@ from stages.base.errors import shown
 # A bar is drawn only for work that lasts: shorter pieces would only flicker.
 _PATIENCE = 0.5
 _WIDTH = 24
+# Takes the terminal to the beginning of its line, which is empty then.
+ERASE = "\r\033[K"
 
 
 def done(task: str, did: str, seconds: float) -> str:
@@ -40,12 +42,12 @@ class Terminal:
             self._drawn = now
             share = min(1.0, self._done / self._total) if self._total else 0.0
             bar = "#" * round(share * _WIDTH)
-            self._stream.write(f"\r\033[K{self._title} [{bar:<{_WIDTH}}] {share:4.0%}")
+            self._stream.write(f"{ERASE}{self._title} [{bar:<{_WIDTH}}] {share:4.0%}")
             self._stream.flush()
 
     def end(self) -> None:
         if self._drawn:
-            self._stream.write("\r\033[K")
+            self._stream.write(ERASE)
             self._stream.flush()
         self._drawn = 0.0
 
