@@ -17,6 +17,9 @@ class Kind(Enum):
     BLOCK = "block device"
     FIFO = "fifo"
 
+    # Enum's own is a function in Python, asked several times for each entry.
+    __hash__ = object.__hash__
+
 
 class Extent(NamedTuple):
     """`length` bytes at `offset` of the uncompressed archive are the file's bytes from `logical` on."""

@@ -170,7 +170,7 @@ class _Writer:
         if kind is Kind.SYMLINK:
             return self._symlink(node)
         address = 0 if kind is Kind.FIFO else disk.device_number(node.major, node.minor)
-        return self._closed(self._inode(node, disk.FLAT_PLAIN, disk.xattr_body(node.xattrs), 0, address))
+        return self._inode(node, disk.FLAT_PLAIN, disk.xattr_body(node.xattrs), 0, address)
 
     def _file(self, node: Node) -> int:
         size = node.size
@@ -178,7 +178,7 @@ class _Writer:
         if not 0 <= size <= disk.MAX_SIZE:
             raise TreeError(f"a size of {size} bytes is out of range", reason="file-size")
         if not size:
-            return self._closed(self._inode(node, disk.FLAT_PLAIN, xattrs, 0, disk.NO_BLOCK))
+            return self._inode(node, disk.FLAT_PLAIN, xattrs, 0, disk.NO_BLOCK)
         assert 0 <= node.blob < len(self.blobs), "a file lies in an archive that its tree does not name"
         blob = self.blobs[node.blob]
         extent = node.extents[0] if len(node.extents) == 1 else None
@@ -195,10 +195,9 @@ class _Writer:
         else:
             bits, chunks = table(node, blob, self.side)
             self._check_size(len(chunks))
-        nid = self._inode(node, disk.CHUNKED, xattrs, size, disk.CHUNK_INDEXES | bits)
-        self._align(disk.CHUNK.size)
-        self.image += chunks
-        return self._closed(nid)
+        # The chunks begin where one could.
+        chunks = bytes(-len(xattrs) % disk.CHUNK.size) + chunks if xattrs else chunks
+        return self._inode(node, disk.CHUNKED, xattrs, size, disk.CHUNK_INDEXES | bits, body=chunks)
 
     def _symlink(self, node: Node) -> int:
         target = node.target
@@ -225,13 +224,14 @@ class _Writer:
         if size != used or not beside:
             address = len(self.blocks) >> disk.BLOCK_BITS
             self.moved.append(len(self.image) + disk.ADDRESS_OFFSET)
-        nid = self._inode(node, disk.FLAT_INLINE if beside else disk.FLAT_PLAIN, xattrs, size, address, links)
-        tail = len(self.image) if beside else -1
-        self.image += bytes(used if beside else 0)
-        return self._closed(nid), tail
+        layout, body = (disk.FLAT_INLINE, bytes(used)) if beside else (disk.FLAT_PLAIN, b"")
+        tail = len(self.image) + disk.INODE_SIZE + len(xattrs) if beside else -1
+        return self._inode(node, layout, xattrs, size, address, links, body), tail
 
-    def _inode(self, node: Node, layout: int, xattrs: bytes, size: int, address: int, links: int = 1) -> int:
-        """Append an inode and its attributes; its nid. What follows is not aligned yet."""
+    def _inode(
+        self, node: Node, layout: int, xattrs: bytes, size: int, address: int, links: int = 1, body: bytes = b""
+    ) -> int:
+        """Append an inode, its attributes and the `body` behind them, up to where the next one may start; its nid."""
         seconds, nanoseconds = divmod(node.mtime_ns, 1_000_000_000)
         if not (0 <= node.uid <= disk.MAX_ID and 0 <= node.gid <= disk.MAX_ID):
             raise TreeError(f"the owner {node.uid}:{node.gid} is out of range", reason="owner")
@@ -246,7 +246,7 @@ class _Writer:
             layout, disk.xattr_words(xattrs), mode, 0, size, address, self.inodes & 0xFFFFFFFF,
             node.uid, node.gid, seconds, nanoseconds, links,
         )  # fmt: skip
-        self.image += xattrs
+        self.image += xattrs + body + bytes(-(len(xattrs) + len(body)) % disk.SLOT)
         if node in self.linked:
             self.placed[node] = nid
         return nid
@@ -255,14 +255,6 @@ class _Writer:
         """Of what a few bytes of an archive can make large: chunk tables, and attributes said once for all members."""
         if len(self.image) + more > disk.MAX_INDEX:
             raise TreeError(f"the index would exceed {disk.MAX_INDEX} bytes", reason="index-size")
-
-    def _align(self, unit: int) -> None:
-        self.image += bytes(-len(self.image) % unit)
-
-    def _closed(self, nid: int) -> int:
-        """An inode is complete: the next one starts in a slot of its own."""
-        self._align(disk.SLOT)
-        return nid
 
 
 def _named(path: bytes, error: TreeError) -> TreeError:

@@ -110,7 +110,7 @@ def table(node: Node, blob: Blob, side: Side) -> tuple[int, bytes]:
 
 def chunk_bits(size: int) -> int:
     """The smallest chunk that holds `size` bytes, as a power of two over BLOCK, or the largest that there is."""
-    return min(max((size - 1).bit_length() - BLOCK_BITS, 0), MAX_CHUNK_BITS)
+    return min((size - 1).bit_length() - BLOCK_BITS, MAX_CHUNK_BITS) if size > BLOCK else 0
 
 
 def _merged(node: Node, blob: Blob) -> list[Extent]:
