@@ -19,9 +19,9 @@ ENTRYPOINT = "appc.io/docker/entrypoint"
 CMD = "appc.io/docker/cmd"
 STOP_SIGNAL = "podwright/stop-signal"
 
-# The number of the rules by which all of this module, accounts and platform translate. Who changes what comes out
-# raises it: images that are stored already are translated again then (images/translation.py).
-RULES = 2
+# The number of the rules by which all of this module, accounts, contents and platform translate. Who changes what
+# comes out raises it: images that are stored already are translated again then (images/translation.py).
+RULES = 3
 TRANSLATION = "podwright/translation"
 
 _AC_VERSION = "0.8.11"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from stages.base import files
 from stages.base.progress import Progress
 from stages.images import inventory, oci, oci_app, oci_record, tar
 from stages.images import manifest as manifests
-from stages.images.entry import Entry, Kind
-from stages.images.inventory import Inventory
+from stages.images.contents import Contents
+from stages.images.entry import Kind
 from stages.images.oci import Config
 from stages.images.store import ImageStore
 
@@ -27,8 +27,7 @@ class Title(NamedTuple):
 
 def write(store: ImageStore, image_id: str, config: Config, title: Title, progress: Progress) -> None:
     """Translate the configuration of an image whose layers are stored; the caller has the image's lock and theirs."""
-    read = functools.partial(_content, store, config)
-    appc = oci_app.manifest(config, title.name, title.version, read, progress.warn)
+    appc = oci_app.manifest(config, title.name, title.version, _content(store, config), progress.warn)
     manifests.parse(appc, "its translation")
     path = store.data.images.manifest(image_id)
     files.make_directory(path.parent)
@@ -51,34 +50,16 @@ def renew(store: ImageStore, image_id: str, progress: Progress) -> None:
         os.utime(path, ns=(imported, imported))
 
 
-def _content(store: ImageStore, config: Config, path: bytes) -> bytes:
-    """A small file of the image, as its layers leave it; b"" when there is none, or it is no plain file."""
-    for diff_id in reversed(config.diff_ids):
-        blob_id = diff_id.replace(":", "-", 1)
-        made = inventory.stored(store.blobs, blob_id)
-        found = _named(made, path)
-        if found is not None and found.kind is Kind.HARDLINK:
-            path = found.target  # in this layer, or in one below it
-            found = _named(made, path)
-        if found is not None and (found.kind is not Kind.FILE or found.size > _MAX_ACCOUNTS):
+def _content(store: ImageStore, config: Config) -> Callable[[bytes], bytes]:
+    """Reads a small file of the image, as its layers leave it; b"" when there is none, or it is no plain file."""
+    blob_ids = [diff_id.replace(":", "-", 1) for diff_id in reversed(config.diff_ids)]
+    whole = Contents(lambda number: inventory.stored(store.blobs, blob_ids[number]), len(blob_ids))
+
+    def read(path: bytes) -> bytes:
+        found = whole.find(path)
+        if found is None or found.entry.kind is not Kind.FILE or found.entry.size > _MAX_ACCOUNTS:
             return b""
-        if found is not None:
-            with open(store.blobs.path(blob_id), "rb") as file:
-                return tar.read_data(file.fileno(), found, _MAX_ACCOUNTS)
-        if _hides(made, path):
-            return b""
-    return b""
+        with open(store.blobs.path(blob_ids[found.layer]), "rb") as file:
+            return tar.read_data(file.fileno(), found.entry, _MAX_ACCOUNTS)
 
-
-def _named(made: Inventory, path: bytes) -> Entry | None:
-    return next((entry for entry in made.entries if entry.name == path), None)
-
-
-def _hides(made: Inventory, path: bytes) -> bool:
-    while path:
-        if path in made.whiteouts:
-            return True
-        path = path.rpartition(b"/")[0]
-        if path in made.opaque:
-            return True
-    return False
+    return read

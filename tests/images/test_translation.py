@@ -37,6 +37,7 @@ PROCESS = {
 MADE = {
     1: "040e0bb2a3be5139de2249b41fedfc51461a51fba32154ee12a09680c66237d7",
     2: "aac55c8a3627bca5c73d1f9cdbcdfefcb5203c82c7be77584515ca67da7bc9ad",
+    3: "3e6f93048f3500f5ab02c96024bc0d820ff5119557cd786dccd8283ae42b3fd7",
 }
 
 
@@ -62,6 +63,7 @@ def hard(name: str, target: str) -> build.Member:
 
 FILES = [build.regular("lib/passwd", PASSWD), build.regular("lib/group", GROUP)]
 LINKS = [hard("etc/passwd", "lib/passwd"), hard("etc/group", "lib/group")]
+SYMLINKS = [build.symlink("etc/passwd", "../lib/passwd"), build.symlink("etc/group", "/lib/group")]
 
 
 @pytest.mark.parametrize(
@@ -71,13 +73,27 @@ LINKS = [hard("etc/passwd", "lib/passwd"), hard("etc/group", "lib/group")]
         [FILES, LINKS],
         [FILES, [hard("more/passwd", "lib/passwd"), hard("more/group", "lib/group")],
          [hard("etc/passwd", "more/passwd"), hard("etc/group", "more/group")]],
+        [[*FILES, *SYMLINKS]],
+        [FILES, SYMLINKS],
+        [SYMLINKS, FILES],
+        [FILES, [build.symlink("etc", "../../lib")]],
+        [[*FILES, SYMLINKS[1]], [build.symlink("more/p", "../lib/passwd"), hard("etc/passwd", "more/p")]],
     ],
-    ids=["in one layer", "into the layer below", "through a layer"],
+    ids=["in one layer", "into the layer below", "through a layer", "symlinks", "symlinks into the layer below",
+         "symlinks into the layer above", "a symlink to the directory", "a hard link to a symlink"],
 )  # fmt: skip
-def test_accounts_are_found_behind_hard_links(finder: Finder, layers: list[list[build.Member]]) -> None:
+def test_accounts_are_found_behind_links(finder: Finder, layers: list[list[build.Member]]) -> None:
     write_layout(finder.project / "linked", {"x": Image([layer(one) for one in layers], process={"User": "web"})})
     app = finder.store.manifest(finder.bring(Ask("oci:linked:x"), Silent())).app
     assert app and (app["user"], app["group"], app["supplementaryGIDs"]) == ("web", "1001", [44])
+
+
+@pytest.mark.parametrize("target", ["passwd", "/nowhere", "../..", "/proc/self/root/etc/passwd", "../lib/passwd/"])
+def test_a_link_to_no_file_of_the_image_is_no_accounts(finder: Finder, target: str) -> None:
+    parts = [*FILES, build.symlink("etc/passwd", target)]
+    write_layout(finder.project / "odd", {"x": Image([layer(parts)], process={"User": "1"})})
+    app = finder.store.manifest(finder.bring(Ask("oci:odd:x"), Silent())).app
+    assert app and (app["user"], app["group"]) == ("1", "0") and "supplementaryGIDs" not in app
 
 
 @pytest.mark.parametrize("text", ["oci:it:1.0", "it:1.0", "id"])
