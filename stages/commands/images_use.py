@@ -75,7 +75,7 @@ def collect(data: DataDir, project: Path | None, dry: bool) -> int:
             freed += size
             print(f"image {short(image_id)} ({common.size_text(size)})")
         left = store.unused()
-        freed += sum(store.blobs.size(blob) for blob in left) if dry else store.drop_unused(left)
+        freed += sum(store.blobs.gives_back(blob) for blob in left) if dry else store.drop_unused(left)
         for blob in left:
             print(f"blob {short(blob)} of no image")
     if freed:
@@ -93,7 +93,8 @@ def _gives_back(store: ImageStore, idle: list[str]) -> list[tuple[str, int]]:
         unreadable.discard(image_id)
         mine = set(known[image_id] or ())
         users.subtract(mine)
-        found.append((image_id, 0 if unreadable else sum(store.blobs.size(one) for one in mine if not users[one])))
+        alone = () if unreadable else [one for one in mine if not users[one]]
+        found.append((image_id, sum(map(store.blobs.gives_back, alone))))
     return found
 
 
@@ -102,7 +103,7 @@ def usage(data: DataDir, project: Path | None) -> list[Usage]:
     store = ImageStore(data)
     ids, idle = store.ids(), unused(data, project)
     needed = {blob for one in ids if one not in idle for blob in store.known_blobs(one) or ()}
-    blobs = {blob: size_of(store.blobs.path(blob)) for blob in store.blobs.ids()}
+    blobs = {one: size_of(store.blobs.path(one)) + size_of(data.images.inventory(one)) for one in store.blobs.ids()}
     pods = find.every(data)
     named = frozenset[str]().union(*(facts.of(pod.paths).trees for pod in pods))
     trees = {path.name: size_of(path) for path in listed(data.trees)}

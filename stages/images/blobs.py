@@ -106,17 +106,19 @@ class Blobs(NamedTuple):
 
     def drop(self, blob_id: str) -> int:
         """Take the blob out; returns the bytes given back. The caller holds the lock."""
+        size = self.gives_back(blob_id)
         self.data.images.inventory(blob_id).unlink(missing_ok=True)
         self.data.images.seal(blob_id).unlink(missing_ok=True)
-        size = self.size(blob_id)
         self.path(blob_id).unlink(missing_ok=True)
         return size
 
     def size(self, blob_id: str) -> int:
         """The bytes of the blob; a missing one has none."""
-        with contextlib.suppress(FileNotFoundError):
-            return os.stat(self.path(blob_id)).st_size
-        return 0
+        return _size(self.path(blob_id))
+
+    def gives_back(self, blob_id: str) -> int:
+        """The bytes that are free without the blob: its own, and what is kept of its headers."""
+        return self.size(blob_id) + _size(self.data.images.inventory(blob_id))
 
     def ids(self) -> list[str]:
         """All blobs that there are, whole or not, sorted."""
@@ -135,6 +137,12 @@ class Blobs(NamedTuple):
         descriptor = os.open(paths.incoming, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o440)
         with open(descriptor, "w+b") as spool:
             yield spool
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(path).st_size
+    return 0
 
 
 def blob_id(digits: str) -> str:

@@ -139,16 +139,22 @@ def blob(project: Project, data: bytes) -> Path:
     return project.data / "images/blobs/sha256" / digest(data).removeprefix("sha256:")
 
 
+def inventory(project: Project, data: bytes) -> Path:
+    return project.data / "images/inventories" / digest(data).replace(":", "-")
+
+
+def blocks(project: Project, *layers: bytes) -> int:
+    """What layers take up, and what is written down of them."""
+    return sum(place(project, data).stat().st_blocks * 512 for data in layers for place in (blob, inventory))
+
+
 def test_layers_are_counted_once_and_go_with_the_last_image_that_has_them(
     project: Project, layered: dict[str, str]
 ) -> None:
     used = json.loads(project.doit("images", "df", "--format", "json").out)[0]
-    disk = {
-        name: blob(project, data).stat().st_blocks * 512 for name, data in [("a", SHARED), ("b", OWN), ("c", OTHER)]
-    }
-    empty = blob(project, REMOVED["too"][2]).stat().st_blocks * 512
-    assert (used["count"], used["size"]) == (3, sum(disk.values()) + empty)
-    assert used["unused"] == disk["c"] + empty
+    empty = REMOVED["too"][2]
+    assert (used["count"], used["size"]) == (3, blocks(project, SHARED, OWN, OTHER, empty))
+    assert used["unused"] == blocks(project, OTHER, empty)
     # It says beforehand what it does.
     dry = project.doit("images", "gc", "--dry-run")
     assert set(listed(project)) == set(layered.values())
@@ -157,6 +163,25 @@ def test_layers_are_counted_once_and_go_with_the_last_image_that_has_them(
     assert done.out.splitlines()[-1] == f"freed {(len(OTHER) + 1024) / 1e6:.1f} MB"
     assert set(listed(project)) == {layered["kept"]} and listed(project)[layered["kept"]]["whole"]
     assert [blob(project, data).exists() for data in (SHARED, OWN, OTHER)] == [True, True, False]
+
+
+@pytest.mark.parametrize("way", ["rm", "gc", "gc of a broken-off import"])
+def test_what_is_written_down_of_a_blob_is_given_back_with_it(project: Project, tmp_path: Path, way: str) -> None:
+    members = [build.regular(f"{number:0200}", b"") for number in range(5000)]
+    project.image("idle.aci", workbench.manifest("example.com/idle"), members)
+    image_id = brought(project, "idle")["idle"]
+    places = [project.data / "images/blobs/sha512" / image_id.removeprefix("sha512-"),
+              project.data / "images/inventories" / image_id]  # fmt: skip
+    size = sum(place.stat().st_size for place in places)
+    assert all(place.stat().st_size > 1_000_000 for place in places)
+    (told,) = listed(project).values()
+    assert told["size"] == places[0].stat().st_size, "an image is its bytes"
+    if "broken" in way:
+        (project.data / "images/manifests" / image_id).unlink()
+    dry = project.doit("images", "gc", "--dry-run")
+    done = project.doit("images", *(("rm", image_id) if way == "rm" else ("gc",)))
+    assert dry.out.splitlines()[-1] == f"would free {size / 1e6:.1f} MB" and f"{size / 1e6:.1f} MB" in done.out
+    assert not any(place.exists() for place in places)
 
 
 def test_an_oci_image_stays_as_long_as_a_pod_names_it(project: Project, layered: dict[str, str]) -> None:
