@@ -240,15 +240,21 @@ def _become(record: dict[str, Any], lock_fd: int, light: bool) -> int:
 def _publish(path: str, text: str, mode: int) -> None:
     """As base/files.py, not synced, like everything of a run: a reader sees the old text or the new one."""
     temporary, descriptor = entries.begun(path, mode)
-    try:
-        os.write(descriptor, text.encode("utf-8", "surrogateescape"))
-        os.rename(temporary, path)
-    finally:
-        os.close(descriptor)
+    with open(descriptor, "wb") as file:
+        try:
+            file.write(text.encode("utf-8", "surrogateescape"))
+            file.flush()
+            os.rename(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
 
 
 def _say(line: str) -> None:
-    os.write(2, f"podwright: {line}\n".encode("utf-8", "surrogateescape"))
+    try:  # noqa: SIM105 - contextlib is not loaded here
+        os.write(2, f"podwright: {line}\n".encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass  # what nobody can be told is no reason to stop
 
 
 def _told(text: str, code: int) -> int:
