@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 import sys
 import time
 from collections.abc import Hashable
@@ -21,21 +22,26 @@ from stages.base import files
 from stages.base.errors import PodwrightError, refused
 from stages.graph import session, steps
 from stages.graph.steps import Step
-from stages.graph.terminal import ERASE, done
+from stages.graph.terminal import done, tell
 from stages.images.lockfile import Hold
 from stages.pod.context import STAGE1, Context
 
 # sha256 of the dodo.py that has our tasks and no others. A project with tasks, or options, of its own is doit's.
 DODO = "d583e70ba00e77068521e3d0647b0ccef3e5a43a50f358bc5f520d6ec2eb0341"
+# The key `doit` somewhere in pyproject.toml, which is [tool.doit] in one of its spellings; tomllib takes 10 ms to load.
+_OPTIONS = re.compile(rb"""(^|[\[{,.])\s*(["']?)doit\2\s*[].=]""", re.MULTILINE)
 # doit's exit codes for a task that failed, and for one that ended in an exception.
 FAILED, BROKEN = 1, 2
 
 
 def is_ours(project: Path) -> bool:
     """Whether doit would find in this folder the tasks of steps.py, and be told nothing else about them."""
-    options = files.read_or_none(project / "pyproject.toml") or b""
-    dodo = files.read_or_none(project / "dodo.py") or b""
-    plain = b"tool.doit" not in options and not (project / "doit.cfg").exists()
+    try:
+        options = files.read_or_none(project / "pyproject.toml") or b""
+        dodo = files.read_or_none(project / "dodo.py") or b""
+    except OSError:
+        return False
+    plain = not _OPTIONS.search(options) and not (project / "doit.cfg").exists()
     return plain and hashlib.sha256(dodo).hexdigest() == DODO
 
 
@@ -55,8 +61,9 @@ def run(word: str, project: Path, hold: Hold) -> int | None:
     session.unwind_when_terminated()
     try:
         code, plan = _done(context)
-    except PodwrightError as error:  # a process that had a share ended early
-        _tell(f"ERROR: {error.text()}")
+    except (PodwrightError, OSError) as error:  # a process for a share could not be had, or ended early
+        worded = error if isinstance(error, PodwrightError) else refused(error)
+        tell(sys.__stderr__, f"ERROR: {worded.text()}")
         return FAILED
     if code:
         return code
@@ -95,7 +102,7 @@ def _common(step: Step) -> Hashable:
         return step.arguments == (STAGE1,)
     try:
         return step.context.recipe(*step.arguments).tree_id
-    except PodwrightError:
+    except (PodwrightError, OSError):
         return step
 
 
@@ -132,18 +139,10 @@ def _attempt(step: Step) -> tuple[int, dict[str, Any]]:
         traceback.print_exc()
         return BROKEN, {}
     if values.get("did"):
-        _tell(done(step.name, values["did"], time.monotonic() - began))
+        tell(sys.__stderr__, done(step.name, values["did"], time.monotonic() - began))
     return 0, values
 
 
 def _failed(step: Step, error: PodwrightError) -> int:
-    _tell(f"{step.name}: {error.text()}")
+    tell(sys.__stderr__, f"{step.name}: {error.text()}")
     return FAILED
-
-
-def _tell(text: str) -> None:
-    """One write a line, in place of a bar that another process may be drawing."""
-    stream = sys.__stderr__
-    if stream is not None:
-        stream.write(f"{ERASE if stream.isatty() else ''}{text}\n")
-        stream.flush()

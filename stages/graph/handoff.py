@@ -8,12 +8,14 @@ doit is installed, by an exit handler.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stages.base.errors import PodwrightError, StartError
+from stages.base.errors import PodwrightError, StartError, refused
+from stages.graph.terminal import tell
 from stages.images.lockfile import Hold
 from stages.linux import process
 
@@ -59,9 +61,10 @@ class Handover:
         assert len(self.plans) == 1, "one selected pod has one init"
         try:
             self._become(self.plans[0])
-        except PodwrightError as error:
-            print(f"podwright: {error.text()}", file=sys.__stderr__)
-            return error.exit_code
+        except (PodwrightError, OSError) as error:
+            worded = error if isinstance(error, PodwrightError) else refused(error)
+            _say(worded.text())
+            return worded.exit_code
 
     def _become(self, plan: dict[str, Any]) -> NoReturn:
         from stages.pod import stage1, start
@@ -71,7 +74,8 @@ class Handover:
         environment = stage1.environment(os.environ, self.lock_fd, plan["labels"])
         for stream in (sys.__stdout__, sys.__stderr__):
             if stream is not None:
-                stream.flush()
+                with contextlib.suppress(OSError):  # as in tell
+                    stream.flush()
         try:
             process.become(program, argv, environment, plan["pod"], self.lock_fd)
         except StartError:
@@ -80,4 +84,4 @@ class Handover:
 
 
 def _say(line: str) -> None:
-    print(f"podwright: {line}", file=sys.__stderr__)
+    tell(sys.__stderr__, f"podwright: {line}")

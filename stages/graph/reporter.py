@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from doit.reporter import ConsoleReporter
 
-from stages.graph.terminal import done
+from stages.graph.terminal import done, tell
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
@@ -26,7 +26,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         did = (task.values or {}).get("did")
         if did:
             seconds = time.monotonic() - self._started.get(task.name, time.monotonic())
-            self.write(f"{done(task.name, did, seconds)}\n")
+            tell(self.outstream, done(task.name, did, seconds))
 
     def skip_uptodate(self, task: Any) -> None:
         """Nothing: what is fresh is not worth a line."""
@@ -35,4 +35,4 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if fail.report:
             super().add_failure(task, fail)
         else:
-            self.write(f"{task.name}: {fail.message}\n")
+            tell(self.outstream, f"{task.name}: {fail.message}")

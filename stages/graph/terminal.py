@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TextIO
@@ -12,12 +13,23 @@ from stages.base.errors import shown
 _PATIENCE = 0.5
 _WIDTH = 24
 # Takes the terminal to the beginning of its line, which is empty then.
-ERASE = "\r\033[K"
+_ERASE = "\r\033[K"
 
 
 def done(task: str, did: str, seconds: float) -> str:
     """The line for a task that did work."""
     return f"{task:<16} {did}  ({seconds:.2f} s)"
+
+
+def tell(stream: TextIO | None, text: str) -> None:
+    """Write a line, over the bar that another process may have drawn, in one write.
+
+    What nobody can be told, on a full disk or to a reader that is gone, is no reason to stop.
+    """
+    with contextlib.suppress(OSError):
+        out = stream or sys.stderr
+        out.write(f"{_ERASE if out.isatty() else ''}{text}\n")
+        out.flush()
 
 
 class Terminal:
@@ -42,16 +54,18 @@ class Terminal:
             self._drawn = now
             share = min(1.0, self._done / self._total) if self._total else 0.0
             bar = "#" * round(share * _WIDTH)
-            self._stream.write(f"{ERASE}{self._title} [{bar:<{_WIDTH}}] {share:4.0%}")
-            self._stream.flush()
+            self._draw(f"{_ERASE}{self._title} [{bar:<{_WIDTH}}] {share:4.0%}")
 
     def end(self) -> None:
         if self._drawn:
-            self._stream.write(ERASE)
-            self._stream.flush()
+            self._draw(_ERASE)
         self._drawn = 0.0
 
     def warn(self, sentence: str) -> None:
         self.end()
-        self._stream.write(f"warning: {shown(sentence)}\n")
-        self._stream.flush()
+        tell(self._stream, f"warning: {shown(sentence)}")
+
+    def _draw(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()

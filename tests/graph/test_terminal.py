@@ -31,5 +31,25 @@ def test_a_bar_is_for_terminals_and_none_obeys_its_title(
         told.advance(3)
         told.end()
         told.warn("odd \x07")
-    bar = "\r\x1b[Kimporting \\x1b[2Ja\\n.aci [##################      ]  75%\r\x1b[K" if drawn else ""
+    bar = "\r\x1b[Kimporting \\x1b[2Ja\\n.aci [##################      ]  75%\r\x1b[K\r\x1b[K" if drawn else ""
     assert b"".join(received(reader)).decode().splitlines() == f"{bar}warning: odd \\x07".splitlines()
+
+
+@pytest.mark.parametrize(("ends", "clear"), [(os.openpty, "\r\x1b[K"), (os.pipe, "")], ids=["terminal", "pipe"])
+def test_a_line_is_told_over_the_bar_of_another_process(ends: Callable[[], tuple[int, int]], clear: str) -> None:
+    reader, writer = ends()
+    with open(writer, "w") as stream:
+        terminal.tell(stream, "image:stage1  there")
+    assert b"".join(received(reader)).decode().rstrip() == f"{clear}image:stage1  there"
+
+
+def test_what_nobody_can_be_told_stops_no_work() -> None:
+    stream = open("/dev/full", "w")  # noqa: SIM115 - it cannot be closed well
+    terminal.tell(stream, "done")
+    told = Terminal(stream)
+    told.begin("importing", 4)
+    told.advance(4)
+    told.warn("odd")
+    told.end()
+    with contextlib.suppress(OSError):
+        stream.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,15 @@ def test_closed_streams_keep_no_pod_from_running(project: Project, program: str,
         assert done.out == ("" if ">&-" in closed.replace("2>&-", "") else "ran\n")
         assert "2>&-" in closed or done.err.endswith("told\n"), done
     assert (project.data / "pods" / UID / "phase").read_text() == "run\n"
+
+
+@PROGRAMS
+@pytest.mark.parametrize(("stream", "code"), [("2>/dev/full", 3), ("2> >(exit)", 128 + signal.SIGPIPE)])
+def test_a_pod_runs_whether_or_not_anybody_can_be_told(project: Project, program: str, stream: str, code: int) -> None:
+    """What the app says there is its own affair."""
+    for _ in range(5):
+        done = shell(project, program, f"$P run pod=job {stream}")
+        assert (done.code, done.out) == (code, "ran\n"), done
 
 
 @PROGRAMS
