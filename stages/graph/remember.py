@@ -21,6 +21,7 @@ from stages.pod import again, labels, lifecycle, mounts, stage1
 from stages.pod.context import STAGE1, Context
 from stages.spec.model import HostPath
 
+_OPTIONS = ("pyproject.toml", "doit.cfg")
 _BOOT = "/proc/sys/kernel/random/boot_id"
 
 
@@ -36,6 +37,9 @@ def keep(witness: Witness, word: str, plan: dict[str, Any], asked: Sequence[Step
             _code(witness)
             # What is not synced a power failure may leave with its inode and its times, and without its bytes.
             witness.saw(_BOOT)
+            # Options may make it a start of another kind: doit's.
+            for name in _OPTIONS:
+                witness.saw(name)
             if dodo:
                 _doit(witness)
             _labels(witness, context)
@@ -73,11 +77,9 @@ def _code(witness: Witness) -> None:
 
 
 def _doit(witness: Witness) -> None:
-    """What makes doit the doit that was asked, for whoever starts the pod without loading it: options and plugins."""
+    """What makes doit the doit that was asked, for whoever starts the pod without loading it: its plugins."""
     import doit
 
-    for name in ("pyproject.toml", "doit.cfg"):
-        witness.saw(name)
     witness.saw(os.path.dirname(os.path.dirname(doit.__file__)), listed=True)
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,6 +154,40 @@ def test_trouble_is_told_as_doit_tells_it(project: Project, trouble: Callable[[P
 def test_the_graph_that_podwright_knows_is_that_of_dodo() -> None:
     assert hashlib.sha256(DODO.read_bytes()).hexdigest() == direct.DODO
     assert direct.is_ours(CHECKOUT)
+
+
+@pytest.mark.parametrize(
+    ("options", "ours"),
+    [
+        ('[project]\ndependencies = ["doit==0.37",\n  "doit>=0.37"]\n[project.entry-points."doit.COMMAND"]\n', True),
+        ('[tool.mypy]\nmodule = ["doit.*"] # doit\n', True),
+        ("[tool.doit]\n", False),
+        ("[tool.doit.commands.run]\nalways = true\n", False),
+        ('[ tool . "doit" ]\n', False),
+        ("[tool]\ndoit = {verbosity = 2}\n", False),
+        ("[tool]\n  doit.verbosity = 2\n", False),
+        ("tool = {doit = {verbosity = 2}}\n", False),
+        ("tool.doit.verbosity = 2\n", False),
+    ],
+)
+def test_options_for_doit_are_known_however_they_are_spelled(project: Project, options: str, ours: bool) -> None:
+    (project.root / "pyproject.toml").write_text(options)
+    assert direct.is_ours(project.root) is ours
+    assert ("doit" in tomllib.loads(options).get("tool", {})) is not ours
+
+
+def test_options_for_doit_count_for_a_start_that_was_made_before_too(project: Project) -> None:
+    assert done(project) == PREPARED
+    while not (project.pod(UID) / "start.json").exists():
+        assert done(project) == set()
+    (project.root / "doit.cfg").write_text("[run]\nalways = True\n")
+    assert done(project) == {*PREPARED, BY_DOIT}
+
+
+def test_a_project_that_cannot_be_read_is_refused_in_a_sentence(project: Project) -> None:
+    (project.root / "pyproject.toml").mkdir()
+    refused = project.doit("run", "pod=web")
+    assert refused.code == 1 and "pyproject.toml: Is a directory" in refused.err, refused
 
 
 def test_a_word_before_the_command_counts_too(project: Project) -> None:
