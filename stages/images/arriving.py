@@ -10,26 +10,28 @@ from pathlib import Path
 from stages.base.errors import ImageError
 from stages.base.progress import Progress
 from stages.images import blobs, intake, skopeo
+from stages.images.pace import Pace
 
 _SLACK = 16 << 20  # bytes beyond those of the layers: the documents
 
 
 class Watch:
-    """One transfer into a folder. announced: the bytes that are to come; patience: seconds without any to wait."""
+    """One transfer into a folder. announced: the bytes that are to come; pace: how many of them must, how soon."""
 
-    def __init__(self, folder: Path, where: str, announced: int, patience: float, progress: Progress) -> None:
-        self._folder, self._where, self._patience, self._progress = folder, where, patience, progress
-        self._first = self._before = self._sizes()
+    def __init__(self, folder: Path, where: str, announced: int, pace: Pace, progress: Progress) -> None:
+        self._folder, self._where, self._pace, self._progress = folder, where, pace, progress
+        self._first, self._files = self._seen()
+        self._before = self._then = self._first
         self._limit = self._first + announced + _SLACK
-        self._moved = time.monotonic()
+        self._moved = time.monotonic()  # from when on, and from `_then` bytes on, the pace is counted
 
     def look(self, pid: int) -> None:
         """Tell progress of what has come to the program `pid`.
 
-        Raises ImageError when more has come than was announced, or nothing for too long, and HostError when the disk
+        Raises ImageError when more has come than was announced, or too little for too long, and HostError when the disk
         is about to be full.
         """
-        now = self._sizes()
+        now, number = self._seen()
         if now > self._limit:
             raise ImageError(
                 f"{self._where}: more than the {self._limit - self._first - _SLACK} bytes that its manifest announces",
@@ -39,19 +41,23 @@ class Watch:
         if intake.is_short(self._folder):
             raise blobs.no_space(self._where)
         self._progress.advance(max(0, now - self._before))
-        if now != self._before or _waits_for_disk(pid):
-            self._moved = time.monotonic()
-        elif time.monotonic() - self._moved > self._patience:
-            raise skopeo.silent(self._where, "nothing has come", self._patience)
+        # Of many small layers each may take its time.
+        if not 0 <= now - self._then < self._pace.least or number != self._files or _waits_for_disk(pid):
+            self._moved, self._then, self._files = time.monotonic(), now, number
+        elif time.monotonic() - self._moved > self._pace.seconds:
+            came = f"less than {self._pace.least} bytes have come in" if now > self._then else "nothing has come for"
+            raise skopeo.silent(self._where, came, self._pace.seconds)
         self._before = now
 
-    def _sizes(self) -> int:
-        total = 0
+    def _seen(self) -> tuple[int, int]:
+        """The bytes in the folder, and the number of files."""
+        total = number = 0
         for place, _, names in os.walk(self._folder):
             for name in names:
                 with contextlib.suppress(OSError):
                     total += os.stat(os.path.join(place, name)).st_size
-        return total
+                    number += 1
+        return total, number
 
 
 def _waits_for_disk(pid: int) -> bool:

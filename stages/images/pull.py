@@ -17,8 +17,10 @@ from stages.images.arriving import Watch
 from stages.images.layouts import Folder, small
 from stages.images.oci import Descriptor, Manifest
 from stages.images.oci_import import Candidate
+from stages.images.pace import Pace
 from stages.images.platform import Wanted
 from stages.images.reference import Registry
+from stages.images.settings import LEAST
 from stages.images.store import OCI_PREFIX, ImageStore, naming
 from stages.images.translation import Title
 from stages.linux import locks
@@ -34,7 +36,7 @@ class Pulled(NamedTuple):
 
 
 class Errand(NamedTuple):
-    """What is to be pulled. patience: seconds of silence after which the registry is given up."""
+    """What is to be pulled. patience: seconds after which a registry that is silent, or nearly so, is given up."""
 
     reference: Registry
     wanted: Wanted
@@ -124,7 +126,7 @@ def _fetch(store: ImageStore, errand: Errand, parts: tuple[bytes, Manifest, byte
         _pretend(blobs, [layer for layer in manifest.layers if layer.digest in known])
         announced = sum({one.digest: one.size for one in manifest.layers if one.digest not in known}.values())
         progress.begin(f"fetching {where}", announced)
-        watch = Watch(folder, where, announced, errand.patience, progress)
+        watch = Watch(folder, where, announced, Pace(LEAST, errand.patience), progress)
         try:
             skopeo.copy(where, folder, errand.wanted.platform, lock, watch.look)
         finally:

@@ -8,8 +8,8 @@
 
 signatures: the least that is asked of appc images that are fetched, and of files; a spec may ask for more. What is not
 said is `require` for the network and `off` for files, and a spec may ask for less then. http: hosts that are also
-spoken to without TLS. patience: seconds for which a server, or a registry, may be silent before it is given up. A later
-directory's word comes before an earlier one's.
+spoken to without TLS. patience: seconds for which a server, or a registry, may be silent, or send less than LEAST
+bytes, before it is given up. A later directory's word comes before an earlier one's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from stages.base.errors import HostError
 from stages.base.paths import configuration
 from stages.spec.model import Signatures
 
+# Bytes that must come in the time of the patience: who sends one now and then would be waited for without end.
+LEAST = 60_000
 # What helps where a server is slow, not dead.
 WAIT_LONGER = 'is the server up, and the network? `{"patience": SECONDS}` in images.json waits longer'
 

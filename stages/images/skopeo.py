@@ -77,7 +77,7 @@ def copy(reference: str, folder: Path, wanted: Platform, lock: int, watch: Calla
 def silent(reference: str, what: str, patience: float) -> ImageError:
     """What is said of a registry that is given up."""
     return ImageError(
-        f"{reference}: {what} for {patience:g} seconds",
+        f"{reference}: {what} {patience:g} seconds",
         hint=WAIT_LONGER,
         reason="unreachable",
     )
@@ -127,7 +127,7 @@ def _output(words: Sequence[str], reference: str, patience: float) -> bytes:
         with running([_program(), *words], **pipes) as process:
             output, errors = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired as error:
-        raise silent(reference, "no answer", patience) from error
+        raise silent(reference, "no answer for", patience) from error
     if process.returncode:
         raise _failed(process.returncode, errors.decode(errors="replace"), reference)
     return output

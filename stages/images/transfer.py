@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 from stages.base.errors import ImageError
 from stages.base.progress import Progress
 from stages.images.blobs import CHUNK
+from stages.images.pace import TooSlow
 from stages.images.web import Web, broken
 
 MAX_IMAGE = 1 << 36
@@ -138,8 +139,7 @@ def _receive(response: http.client.HTTPResponse, spool: BinaryIO, url: str, limi
         try:
             piece = response.read(CHUNK)
         except (OSError, http.client.HTTPException) as error:
-            what = "the server sends no more" if isinstance(error, TimeoutError) else "the transfer was cut off"
-            raise _Interrupted(what) from error
+            raise _Interrupted(_why(error)) from error
         if not piece:
             break
         spool.write(piece)
@@ -148,6 +148,12 @@ def _receive(response: http.client.HTTPResponse, spool: BinaryIO, url: str, limi
             raise ImageError(f"{url} is larger than {limit} bytes", reason="limit")
     if response.length:
         raise _Interrupted("the transfer was cut off")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TooSlow):
+        return str(error)
+    return "the server sends no more" if isinstance(error, TimeoutError) else "the transfer was cut off"
 
 
 def _said(url: str, response: http.client.HTTPResponse) -> Fetched:

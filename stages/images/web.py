@@ -16,7 +16,8 @@ from email.message import Message
 from typing import IO, Any, NamedTuple, cast
 
 from stages.base.errors import ImageError
-from stages.images.settings import WAIT_LONGER, Settings
+from stages.images import pace
+from stages.images.settings import LEAST, WAIT_LONGER, Settings
 
 _CHUNK = 1 << 16
 _HEADERS = {"User-Agent": "podwright", "Accept-Encoding": "identity"}
@@ -27,11 +28,12 @@ class Web(NamedTuple):
     """How hosts are spoken to.
 
     plain: those that are also spoken to without TLS, with their port if it is not 80. patience: seconds of silence
-    after which a host is given up.
+    after which a host is given up, and in which it must send `least` bytes once it has begun.
     """
 
     plain: frozenset[str] = frozenset()
     patience: float = Settings().patience
+    least: int = LEAST
 
     @classmethod
     def of(cls, settings: Settings) -> Web:
@@ -89,8 +91,7 @@ class Web(NamedTuple):
         made = urllib.request.OpenerDirector()
         for handler in (
             urllib.request.ProxyHandler(),
-            urllib.request.HTTPHandler(),
-            urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+            *pace.handlers(pace.Pace(self.least, self.patience)),
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPErrorProcessor(),
             _Redirections(self),
@@ -134,6 +135,8 @@ def _refused(url: str, error: urllib.error.HTTPError) -> ImageError:
 def broken(url: str, error: Exception) -> ImageError:
     """The sentence for a connection that failed."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, pace.TooSlow):
+        return ImageError(f"{url}: {cause}", hint=WAIT_LONGER, reason="unreachable")
     if isinstance(cause, TimeoutError):
         return ImageError(f"{url}: the server does not answer", hint=WAIT_LONGER, reason="unreachable")
     if isinstance(cause, ssl.SSLError):
@@ -141,5 +144,6 @@ def broken(url: str, error: Exception) -> ImageError:
         hint = "SSL_CERT_FILE names a file of further certificate authorities"
         return ImageError(f"{url}: {why}", hint=hint, reason="tls")
     why = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause) or type(cause).__name__
-    hint = "is the server up, and the network? what was fetched before still runs"
+    waited = isinstance(error.__cause__, TimeoutError)
+    hint = WAIT_LONGER if waited else "is the server up, and the network? what was fetched before still runs"
     return ImageError(f"{url}: {why}", hint=hint, reason="unreachable")

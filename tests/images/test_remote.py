@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,6 +206,62 @@ def test_a_server_that_stops_midway_is_given_up(
     assert "sends no more" in refused(finder, ask, "unreachable").sentence
     server.pages["/a.aci"].stall = 0
     finder.bring(ask, Silent())
+
+
+SLOW = Web(patience=1.0, least=5000)  # and the server, a few threads of this process, is never silent for so long
+
+
+def dripping(server: Server, path: str, size: int) -> str:
+    server.pages[path] = Page(os.urandom(size), ETag='"1"')
+    server.pages[path].drip = 0.005
+    return server.url + path
+
+
+def test_a_server_that_trickles_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "_RETRIES", 1)
+    monkeypatch.setattr(transfer, "_PAUSE", 0.001)
+    url = dripping(server, "/slow", 10_000)
+    with open(tmp_path / "spool", "w+b") as spool, pytest.raises(ImageError) as caught:
+        transfer.fetch(SLOW, url, spool, Fetched(""), Silent())
+    assert "less than 5000 bytes in 1 seconds" in caught.value.sentence and "patience" in caught.value.hint
+    assert server.paths() == ["/slow", "/slow"]
+    with pytest.raises(ImageError, match="less than 5000 bytes") as caught:
+        SLOW.small(url, 20_000)
+    assert caught.value.reason == "unreachable" and "patience" in caught.value.hint
+
+
+def test_a_server_that_is_fast_enough_may_take_its_time(server: Server, tmp_path: Path) -> None:
+    url = dripping(server, "/slow", 400)
+    with open(tmp_path / "spool", "w+b") as spool:
+        transfer.fetch(SLOW._replace(least=20), url, spool, Fetched(""), Silent())
+        assert spool.read() == server.pages["/slow"].body
+
+
+def test_a_reader_that_takes_its_time_is_not_the_server_s_fault(server: Server, tmp_path: Path) -> None:
+    server.pages["/fast"] = Page(os.urandom(3000))
+
+    with Web(patience=0.2, least=5000).open(f"{server.url}/fast") as response:
+        found = [response.read(1000)]
+        time.sleep(0.3)
+        found += [response.read(1000), response.read()]
+    assert b"".join(found) == server.pages["/fast"].body
+
+
+def test_headers_may_not_trickle_either() -> None:
+    def answer() -> None:
+        with listening.accept()[0] as client, contextlib.suppress(OSError):
+            client.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while True:
+                client.sendall(b"x")
+                time.sleep(0.005)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        host = f"127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(ImageError, match="less than 5000 bytes in 1 seconds"):
+            SLOW._replace(plain=frozenset({host})).open(f"http://{host}/a.aci")
+        thread.join()
 
 
 def test_limits(server: Server, tmp_path: Path) -> None:

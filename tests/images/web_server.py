@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 NAME = "images.example.test"
 
 
 class Page:
     """What the server answers under a path. cut: bytes after which the line breaks, once; stall: after which nothing
-    comes any more, as long as the client waits.
+    comes any more, as long as the client waits. drip: seconds between one byte and the next.
     """
+
+    drip = 0.0
 
     def __init__(self, body: bytes = b"", status: int = 200, cut: int = 0, stall: int = 0, **headers: str) -> None:
         self.body, self.status, self.cut, self.stall = body, status, cut, stall
@@ -96,6 +100,9 @@ def _handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
                 self.rfile.read(1)  # until the client hangs up
                 self.close_connection = True
                 return
+            if page.drip:
+                _dripped(self.wfile, body, page.drip)
+                return
             cut, page.cut = page.cut, 0
             self.wfile.write(body[:cut] if cut else body)
             if cut:
@@ -105,6 +112,13 @@ def _handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def _dripped(out: BinaryIO, data: bytes, pause: float) -> None:
+    with contextlib.suppress(OSError):  # the client has hung up
+        for byte in data:
+            out.write(bytes((byte,)))
+            time.sleep(pause)
 
 
 def _connect(port: int) -> type[http.server.BaseHTTPRequestHandler]:
