@@ -14,7 +14,7 @@ from stages.base.verdict import Verdict
 from stages.pod import records, roots
 from stages.pod.context import STAGE1, Context
 
-VERSION = 1
+VERSION = 2
 TASK = "stage1"
 
 
@@ -36,7 +36,7 @@ def run(context: Context) -> dict[str, Any]:
     if not context.overlay:
         fingerprint = roots.write(context, recipe, pod.stage1_rootfs, home="opt/stage2")
     files.publish(pod.stage1_tree_id, recipe.tree_id.encode(), durable=False)
-    records.write(pod, TASK, _inputs(context), fingerprint=fingerprint)
+    records.write(pod, TASK, _inputs(context), fingerprint=fingerprint, images=recipe.image_ids)  # as in render_app
     return {"tree": recipe.tree_id, "did": f"{context.way()} of {short(recipe.tree_id)}"}
 
 

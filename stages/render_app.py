@@ -15,7 +15,7 @@ from stages.base.verdict import Verdict
 from stages.pod import records, roots
 from stages.pod.context import Context
 
-VERSION = 2
+VERSION = 3
 
 
 def verdict(context: Context, app: str) -> Verdict:
@@ -42,7 +42,9 @@ def run(context: Context, app: str) -> dict[str, Any]:
         files.publish(pod.stage2(app) / "manifest", manifest)
         roots.give(context, pod.stage2(app), pod.stage2(app) / "manifest")
     files.publish(pod.app_manifest(app), manifest, durable=False)
-    records.write(pod, f"app:{app}", _inputs(context, app), fingerprint=fingerprint)
+    # For `doit images gc`: where the app's root is its own, there is no tree that names what it is made of.
+    held = {"fingerprint": fingerprint, "images": recipe.image_ids}
+    records.write(pod, f"app:{app}", _inputs(context, app), **held)
     return {"tree": recipe.tree_id, "did": f"{context.way()} of {short(recipe.tree_id)}"}
 
 

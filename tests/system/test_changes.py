@@ -229,7 +229,7 @@ TABLE = {
         {"image:stage1", "tree:stage1", "stage1", "app:web", "app:side"},
     ),
     "a step's code changed": Row(
-        lambda bench: bench.source("stages/render_app.py", "VERSION = 2", "VERSION = 99"), {"app:web", "app:side"}
+        lambda bench: bench.source("stages/render_app.py", "VERSION = 3", "VERSION = 99"), {"app:web", "app:side"}
     ),
     "stage1's tree damaged": Row(
         lambda bench: (bench.tree("stage1") / "rootfs" / "etc" / "intruder").touch(), {"tree:stage1"}
