@@ -110,9 +110,10 @@ def sync_directory(path: Path) -> None:
 
 
 def read_or_none(path: Path) -> bytes | None:
-    """The file's bytes, or None when there is no such file (or a parent of it is missing)."""
+    """The file's bytes, or None when there is no such file (or a parent of it is missing). Raises as open_regular."""
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
 

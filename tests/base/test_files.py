@@ -107,3 +107,10 @@ def test_reading_what_is_not_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     assert files.read_or_none(tmp_path / "missing") is None
     assert files.read_or_none(tmp_path / "file" / "below") is None
+
+
+def test_a_fifo_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path):
+        with pytest.raises(OSError, match="not a regular file"):
+            files.read_or_none(path)

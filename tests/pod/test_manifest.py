@@ -28,7 +28,13 @@ def test_what_is_not_read_is_kept() -> None:
         ([], "ready-manifest"),
         ({}, "ready-manifest"),
         ({"apps": [1]}, "ready-manifest"),
-        ({"apps": [{"image": {"id": "sha512-ab"}}]}, "ready-manifest"),
+        ({"apps": [{"image": {"id": "sha512-ab"}}]}, "app-name"),
+        ({"apps": {"name": "web"}}, "ready-manifest"),
+        ({"apps": [{"name": "web", "image": None}]}, "no-image-id"),
+        ({"apps": [{"name": "web", "image": {"id": 5}}]}, "no-image-id"),
+        ({"apps": [{"name": "web", "image": {"id": ["sha512-ab"]}}]}, "no-image-id"),
+        ({"apps": [{"name": "stage1", "image": {"id": "sha512-ab"}}]}, "app-name"),
+        ({"apps": [{"name": "dependencies", "image": {"id": "sha512-ab"}}]}, "app-name"),
         ({"apps": []}, "no-apps"),
         ({"apps": None}, "no-apps"),
         ({"apps": [{"name": "Web!", "image": {"id": "sha512-ab"}}]}, "app-name"),
@@ -43,6 +49,7 @@ def test_what_cannot_be_prepared_is_refused(document: Any, reason: str) -> None:
     with pytest.raises(PodError) as refused:
         ready(document)
     assert refused.value.reason == reason and "pod.json" in refused.value.sentence
+    assert "object" not in refused.value.sentence and "indices" not in refused.value.sentence
 
 
 @pytest.mark.parametrize(
