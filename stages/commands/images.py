@@ -148,6 +148,8 @@ class Shelf:
             known |= {"name": manifest.name, "labels": dict(manifest.labels), "size": self.store.size(image_id)}
             known["whole"] = self.store.has(image_id)
             known["signer"] = Guard.of(self.store, os.environ).signer(image_id)
+        except PermissionError:
+            return {**known, "whole": None}
         except (PodwrightError, OSError, ValueError, KeyError, TypeError):
             # What cannot be read is listed all the same.
             return known
@@ -164,6 +166,10 @@ _WORDS = {
     "gc": Shelf.collect,
     "df": Shelf.usage,
 }
+
+
+# What is said of an image that is whole, is not, or is not to be seen by whoever asks.
+_WHOLE = {True: "", False: " (damaged)", None: " (only root may look)"}
 
 
 def _none(words: list[str], usage: str) -> None:
@@ -183,6 +189,6 @@ def _exactly(number: int, words: list[str], usage: str) -> list[str]:
 def _row(one: dict[str, Any]) -> tuple[str, str, str, str]:
     version, when = one["labels"].get("version"), one["imported_at"]
     name = f"{one['name']}:{version}" if version else one["name"]
-    title = name if one["whole"] else f"{name} (damaged)".strip()
+    title = f"{name}{_WHOLE[one['whole']]}".strip()
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(when)) if when else "-"
     return short(one["id"]), title, common.size_text(one["size"]), day

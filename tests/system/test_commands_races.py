@@ -151,6 +151,8 @@ def test_nobody_but_root_gets_sentences(project: Project, tmp_path: Path) -> Non
         assert "Traceback" not in told.err and "Traceback" not in told.out, (words, told)
         assert words == () or (told.code != 0 and "ERROR: " in told.err), (words, told)
     assert project.doit("check").code == 0
+    listed = project.doit("images").out
+    assert "damaged" not in listed and listed.count("(only root may look)") == 2, listed
 
 
 def test_the_host_is_found_able(project: Project) -> None:
