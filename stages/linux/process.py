@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import NoReturn
 
+# Of the number of descriptors that a caller passes: a process cannot have more than some ten million.
+_MOST_DIGITS = 8
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # as in a shell
 
 
@@ -99,7 +101,9 @@ def only_passing(lock_fd: int, environment: Mapping[str, str]) -> None:
 
 def _not_passed(lock_fd: int, environment: Mapping[str, str]) -> Iterator[int]:
     """The open descriptors that are nobody's but ours."""
-    passed = int(environment.get("LISTEN_FDS", "0")) if environment.get("LISTEN_PID") == str(os.getpid()) else 0
+    count = environment.get("LISTEN_FDS", "")
+    is_number = count.isdecimal() and len(count) <= _MOST_DIGITS
+    passed = int(count) if is_number and environment.get("LISTEN_PID") == str(os.getpid()) else 0
     for name in os.listdir("/proc/self/fd"):
         if int(name) >= 3 + passed and int(name) != lock_fd:
             yield int(name)

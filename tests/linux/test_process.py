@@ -71,6 +71,13 @@ def test_a_program_finds_the_same_both_ways(tmp_path: Path) -> None:
     assert found["descriptors"] == ["0", "1", "2", "22", "3"] and found["directory"] == str(tmp_path / "work")
 
 
+@pytest.mark.parametrize("count", ["", "x", "-5", "1.0", "9" * 30])
+@pytest.mark.parametrize("way", [GONE_ON, EXECUTED], ids=["gone on", "executed"])
+def test_a_count_of_passed_sockets_that_is_none_passes_nothing(tmp_path: Path, way: str, count: str) -> None:
+    found = told(f"os.environ['LISTEN_FDS'] = {count!r}; {way}", tmp_path / "program")
+    assert found["descriptors"] == ["0", "1", "2", "22"]
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
