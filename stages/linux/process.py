@@ -11,7 +11,7 @@ from stages.base.errors import StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import NoReturn
 
 # Of the number of descriptors that a caller passes: a process cannot have more than some ten million.
@@ -42,7 +42,7 @@ def become(program: str, argv: list[str], environment: Mapping[str, str], direct
     """
     default_signals()
     os.chdir(directory)
-    only_passing(lock_fd, os.environ)
+    only_passing(lock_fd)
     try:
         os.execve(program, argv, environment)
     except OSError as error:
@@ -67,11 +67,7 @@ def go_on(program: str, argv: list[str], added: Mapping[str, str], directory: st
     except (OSError, ValueError, SyntaxError):
         return
     os.chdir(directory)
-    for descriptor in _not_passed(lock_fd, os.environ):
-        try:
-            os.close(descriptor)
-        except OSError:
-            continue  # the one that listed them
+    _each_other(lock_fd, os.close)
     os.environ.update(added)
     for name in [name for name in sys.modules if name.partition(".")[0] == __name__.partition(".")[0]]:
         del sys.modules[name]
@@ -89,24 +85,25 @@ def go_on(program: str, argv: list[str], added: Mapping[str, str], directory: st
         os._exit(1)
 
 
-def only_passing(lock_fd: int, environment: Mapping[str, str]) -> None:
+def only_passing(lock_fd: int) -> None:
     """Of the open descriptors, the standard ones, the lock and what a socket-activating caller passed go on."""
-    for descriptor in _not_passed(lock_fd, environment):
-        try:
-            os.set_inheritable(descriptor, False)
-        except OSError:
-            continue  # the one that listed them
+    _each_other(lock_fd, lambda descriptor: os.set_inheritable(descriptor, False))
     os.set_inheritable(lock_fd, True)
 
 
-def _not_passed(lock_fd: int, environment: Mapping[str, str]) -> Iterator[int]:
-    """The open descriptors that are nobody's but ours."""
-    count = environment.get("LISTEN_FDS", "")
+def _each_other(lock_fd: int, act: Callable[[int], None]) -> None:
+    """Do it to each open descriptor that is nobody's but ours: neither standard, nor the lock, nor passed by a caller
+    that activates by sockets.
+    """
+    count = os.environ.get("LISTEN_FDS", "")
     is_number = count.isdecimal() and len(count) <= _MOST_DIGITS
-    passed = int(count) if is_number and environment.get("LISTEN_PID") == str(os.getpid()) else 0
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) >= 3 + passed and int(name) != lock_fd:
-            yield int(name)
+    passed = int(count) if is_number and os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        if descriptor >= 3 + passed and descriptor != lock_fd:
+            try:
+                act(descriptor)
+            except OSError:
+                continue  # the one that listed them
 
 
 def default_signals() -> None:
