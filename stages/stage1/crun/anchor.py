@@ -85,10 +85,15 @@ class Anchor:
             os.kill(self.pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """`kill`, and wait until nothing of the pod runs any more. One that was not ready ends by itself."""
+        """`kill`, and wait until nothing of the pod runs any more. One that was not ready ends by itself.
+
+        All children are waited for on the way: the kernel keeps the anchor until none of its namespace is left, and one
+        whose runtime died is ours to wait for.
+        """
         if self.alive:
             self.kill()
-            os.waitpid(self.pid, 0)
+            while os.waitpid(-1, 0)[0] != self.pid:
+                pass
             self.alive = False
         elif self._leash >= 0:
             os.close(self._leash)

@@ -1,0 +1,46 @@
+"""The end of a pod's namespaces, whatever its processes left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
+
+# A runtime died, and its container's process after it, which is ours then: nobody has waited for it yet.
+ENDING = """\
+import os, sys, time
+sys.path.insert(0, {root!r})
+from stages.stage1.crun import anchor
+from stages.stage1.lib import init, syscalls
+
+init.block_signals()
+syscalls.become_subreaper()
+held = anchor.begin(("pid", "uts"), "host", None, {empty!r})
+held.ready()
+runtime = os.fork()
+if runtime == 0:
+    with open(held.path("pid"), "rb") as namespace:
+        syscalls.setns(namespace.fileno(), syscalls.CLONE_NEWPID)
+    if os.fork() == 0:
+        time.sleep(0.2)
+    os._exit(0)
+os.waitpid(runtime, 0)
+time.sleep(0.4)
+held.end()
+print("ended")
+"""
+
+
+def test_a_process_of_the_pod_that_nobody_has_waited_for_does_not_hold_up_its_end(tmp_path: Path) -> None:
+    program = ENDING.format(root=str(ROOT), empty=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.communicate(timeout=10)[0] == "ended\n"
+        finally:
+            process.kill()
