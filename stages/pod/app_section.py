@@ -14,7 +14,7 @@ from stages.base.errors import PodError
 from stages.images.manifest import ImageManifest
 from stages.images.store import is_oci
 from stages.linux import capabilities
-from stages.spec.model import App, Capabilities, PodSpec, Resources, Security
+from stages.spec.model import App, Capabilities, PodSpec, Resources, Seccomp, Security
 
 Section = dict[str, Any]
 
@@ -23,8 +23,14 @@ ENTRYPOINT = "appc.io/docker/entrypoint"
 # Names the empty volumes that stage1 fills with what the image has there: appc has them empty, OCI's VOLUMEs are not.
 IMAGE_VOLUMES = "podwright/image-volumes"
 RETAIN, REMOVE = "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"
+_SECCOMP_SETS = frozenset(("os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"))
 # Isolators that exclude each other: one of a kind in the spec replaces what the image has of the other, too.
-_ALTERNATIVES = (frozenset((RETAIN, REMOVE)), frozenset(("os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set")))
+_ALTERNATIVES = (frozenset((RETAIN, REMOVE)), _SECCOMP_SETS)
+# As rkt has it: everything may be called; and with nothing removed the default filter counts.
+_PROFILES: dict[Seccomp, Section] = {
+    Seccomp.UNCONFINED: {"name": "os/linux/seccomp-retain-set", "value": {"set": ["@appc.io/all"]}},
+    Seccomp.RUNTIME_DEFAULT: {"name": "os/linux/seccomp-remove-set", "value": {"set": ["@appc.io/empty"]}},
+}
 _ENVIRONMENT_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 
 
@@ -113,6 +119,9 @@ def _isolators(app: App, own: list[Section]) -> list[Section]:
     """The image's isolators, those that the spec names replaced."""
     chosen = [*_resource_isolators(app.resources), *_security_isolators(app.security)]
     chosen += [{"name": one.name, "value": json.loads(one.value)} for one in app.isolators]
+    # What the pod says for all apps gives way to an app's own set.
+    if app.security.seccomp is not None and not _SECCOMP_SETS & {one["name"] for one in chosen}:
+        chosen.append(_PROFILES[app.security.seccomp])
     replaced = {one["name"] for one in chosen}
     for pair in _ALTERNATIVES:
         if replaced & pair:

@@ -29,6 +29,8 @@ _SAME: tuple[tuple[str, Path], ...] = (
     ("os/linux/capabilities-retain-set", ("securityContext", "capabilities")),
     ("os/linux/capabilities-remove-set", ("securityContext", "capabilities")),
     ("os/linux/no-new-privileges", ("securityContext", "allowPrivilegeEscalation")),
+    ("os/linux/seccomp-retain-set", ("securityContext", "seccompProfile")),
+    ("os/linux/seccomp-remove-set", ("securityContext", "seccompProfile")),
 )
 # Isolators of which an app has at most one (contract K.5), and two names of one thing.
 EXCLUSIVE = (

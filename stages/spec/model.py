@@ -45,6 +45,13 @@ class Signatures(Enum):
     OFF = "off"
 
 
+class Seccomp(Enum):
+    """Which filter of system calls an app gets: stage1's own, none."""
+
+    RUNTIME_DEFAULT = "RuntimeDefault"
+    UNCONFINED = "Unconfined"
+
+
 class OverlayMode(Enum):
     """Whether trees are put into the pod by overlay mounts: where the kernel can, always, never."""
 
@@ -139,6 +146,7 @@ class Security(NamedTuple):
     capabilities: Capabilities | None = None
     read_only_root: bool = False
     no_new_privileges: bool = False
+    seccomp: Seccomp | None = None
 
 
 class Isolator(NamedTuple):

@@ -27,6 +27,7 @@ from stages.spec.model import (
     PullPolicy,
     Range,
     Resources,
+    Seccomp,
     Security,
     Signatures,
     Stage0,
@@ -155,6 +156,7 @@ def _security(app: Data, pod: Data, own: Data) -> Security:
         capabilities=_capabilities(app.get("capabilities")),
         read_only_root=app.get("readOnlyRootFilesystem", False),
         no_new_privileges=app.get("allowPrivilegeEscalation") is False,
+        seccomp=Seccomp(merged["seccompProfile"]["type"]) if merged.get("seccompProfile") else None,
     )
 
 

@@ -20,6 +20,7 @@ from stages.spec.model import (
     PodSpec,
     Port,
     Resources,
+    Seccomp,
     Security,
     Stage0,
     Volume,
@@ -119,6 +120,20 @@ def test_capabilities_become_one_set_that_replaces_the_images(change: Capabiliti
     image = SECTION | {"isolators": [{"name": app_section.RETAIN, "value": {"set": ["CAP_SYS_ADMIN"]}}]}
     (found,) = section(App("web", "i", security=Security(capabilities=change)), image)["isolators"]
     assert (found["name"], set(found["value"]["set"])) == (name, names)
+
+
+def test_a_seccomp_profile_is_a_set_that_replaces_the_images_and_gives_way_to_the_apps() -> None:
+    removed, retained = "os/linux/seccomp-remove-set", "os/linux/seccomp-retain-set"
+    image = SECTION | {"isolators": [{"name": removed, "value": {"set": ["reboot"]}}]}
+    for profile, expected in (
+        (Seccomp.UNCONFINED, {"name": retained, "value": {"set": ["@appc.io/all"]}}),
+        (Seccomp.RUNTIME_DEFAULT, {"name": removed, "value": {"set": ["@appc.io/empty"]}}),
+    ):
+        security = Security(seccomp=profile)
+        assert section(App("web", "i", security=security), image)["isolators"] == [expected]
+        own = Isolator(removed, '{"set": ["x"]}')
+        found = section(App("web", "i", security=security, isolators=(own,)), image)["isolators"]
+        assert found == [{"name": removed, "value": {"set": ["x"]}}]
 
 
 @pytest.mark.contract("L.1 rkt_app_isolator", "M.6 isolators replaced")

@@ -109,6 +109,11 @@ def test_a_misspelled_volume_is_recognised() -> None:
             isolators("os/linux/no-new-privileges", securityContext={"allowPrivilegeEscalation": True}),
         ),
         (
+            "isolators[0].name",
+            "securityContext.seccompProfile says the same",
+            isolators("os/linux/seccomp-remove-set", securityContext={"seccompProfile": {"type": "Unconfined"}}),
+        ),
+        (
             "isolators[1].name",
             "exclude each other",
             isolators("os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"),

@@ -24,6 +24,7 @@ from stages.spec.model import (
     Protocol,
     Range,
     Resources,
+    Seccomp,
     Security,
     Signatures,
     Stage0,
@@ -88,6 +89,11 @@ def test_the_design_s_example(tmp_path: Path) -> None:
             Security(user="0", group="7", no_new_privileges=True),
         ),
         ({"securityContext": {"allowPrivilegeEscalation": True}}, "security", Security()),
+        (
+            {"securityContext": {"seccompProfile": {"type": "Unconfined"}}},
+            "security",
+            Security(seccomp=Seccomp.UNCONFINED),
+        ),
         (
             {"securityContext": {"capabilities": {"add": ["KILL", "CAP_CHOWN"], "drop": ["ALL", "FOWNER"]}}},
             "security",
@@ -171,6 +177,9 @@ def test_an_app_s_own_word_comes_before_the_pod_s() -> None:
     whole = {"securityContext": {"runAsUser": 1, "runAsGroup": 2, "supplementalGroups": [3]}}
     assert app(spec(spec=whole)).security == Security("1", "2", (3,))
     assert app(spec(spec=whole, app={"securityContext": {"runAsUser": 9}})).security == Security("9", "2", (3,))
+    profiles = [{"seccompProfile": {"type": one.value}} for one in Seccomp]
+    found = app(spec(spec={"securityContext": profiles[0]}, app={"securityContext": profiles[1]})).security.seccomp
+    assert found is Seccomp.UNCONFINED
     named = {"apps": {"web": {"user": "www-data", "group": "/srv", "supplementaryGroups": []}}}
     assert app(spec(spec=whole, stage0=named)).security == Security("www-data", "/srv", ())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -359,6 +360,57 @@ def test_seccomp_sets_block_with_errno_or_kill(
     ended = pod.run()
     assert ended.returncode == code, ended
     assert words in ended.stderr
+
+
+# Prints the error of each call, 0 when it is let through: a new user namespace by clone and by unshare, a mount, a
+# keyring's number, io_uring, clone3.
+REMOVE_NOTHING = ("os/linux/seccomp-remove-set", {"set": ["@appc.io/empty"]})
+CALLS = r"""
+#include <errno.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static void tell(const char *name, long result) { printf("%s=%d\n", name, result < 0 ? errno : 0); fflush(stdout); }
+int main(void) {
+    long child = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+    if (child == 0) _exit(0);
+    tell("clone", child);
+    tell("mount", syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, 0));
+    tell("unshare", syscall(SYS_unshare, CLONE_NEWUSER));
+    tell("keyctl", syscall(SYS_keyctl, 0, -3, 0));
+    tell("io_uring", syscall(SYS_io_uring_setup, 1, 0));
+    tell("clone3", syscall(SYS_clone3, 0, 0));
+    tell("getpid", syscall(SYS_getpid));
+    return 0;
+}
+"""
+
+
+@pytest.mark.contract("L.1 rkt_seccomp")
+@pytest.mark.parametrize(
+    ("isolators", "refused", "absent"),
+    [
+        ([], {"clone", "unshare", "keyctl", "mount"}, {"io_uring", "clone3"}),
+        ([REMOVE_NOTHING], {"clone", "unshare", "keyctl", "mount"}, {"io_uring", "clone3"}),
+        ([("os/linux/capabilities-retain-set", {"set": ["CAP_SYS_ADMIN"]})], {"keyctl"}, {"io_uring"}),
+        ([("os/linux/seccomp-retain-set", {"set": ["@appc.io/all"]})], {"mount"}, set()),
+    ],
+    ids=["default", "asked for", "admin", "none"],
+)
+def test_without_a_seccomp_set_calls_that_no_app_needs_are_refused(
+    pod: HandMadePod, tmp_path: Path, isolators: list[tuple[str, Any]], refused: set[str], absent: set[str]
+) -> None:
+    (tmp_path / "calls.c").write_text(CALLS)
+    pod.add("web", ["/calls"], isolators=[isolator(*one) for one in isolators])
+    subprocess.run(["gcc", "-static", "-o", pod.root("web") / "calls", tmp_path / "calls.c"], check=True)
+    ended = pod.run()
+    assert (ended.returncode, ended.stderr) == (0, ""), ended
+    told = {name: int(number) for name, number in (line.split("=") for line in ended.stdout.split())}
+    assert {name for name, number in told.items() if number == errno.EPERM} == refused, told
+    assert {name for name, number in told.items() if number == errno.ENOSYS} == absent, told
 
 
 @pytest.mark.contract("L.1 rkt_seccomp")

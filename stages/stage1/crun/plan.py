@@ -152,7 +152,7 @@ def _identity(setting: Setting, app: App, root: int, warn: Callable[[str], None]
     bounding = frozenset(capabilities.NAMES) if setting.arguments.private_users else setting.host.bounding
     identity.capabilities = capabilities.available(app.name, wanted, bounding, warn)
     if "disable-seccomp" not in switches:
-        identity.seccomp = seccomp.profile(app.name, app.isolators, warn)
+        identity.seccomp = seccomp.profile(app.name, app.isolators, identity.capabilities, warn)
     identity.terminal = terminal
     return identity
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from stages.stage1.crun import default_filter
 from stages.stage1.lib.errors import Stage1Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from typing import Any
 
 RETAIN = "os/linux/seccomp-retain-set"
@@ -21,18 +22,21 @@ _NEEDED_TO_START = (
 ).split()
 
 
-def profile(app: str, isolators: Iterable[tuple[str, object]], warn: Callable[[str], None]) -> dict[str, Any] | None:
+def profile(
+    app: str, isolators: Iterable[tuple[str, object]], capabilities: Collection[str], warn: Callable[[str], None]
+) -> dict[str, Any] | None:
     """The `linux.seccomp` object for the last retain or remove set, or None for no filter (contract K.5).
 
-    A blocked call fails with the isolator's errno, or kills with SIGSYS when it names none. `@appc.io/all` and
-    `@appc.io/empty`, rkt's, docker's and systemd's groups are known; any other is reported by `warn` and stands for
+    Without a set, and for one that removes `@appc.io/empty`, as rkt has it, the default filter for the capabilities of
+    the app's bounding set. A blocked call fails with the isolator's errno, or kills with SIGSYS when it names none.
+    `@appc.io/all`, rkt's, docker's and systemd's groups are known; any other is reported by `warn` and stands for
     nothing. Raises Stage1Error for a malformed isolator and for an app with both kinds.
     """
     found = {name: value for name, value in isolators if name in (RETAIN, REMOVE)}
     if len(found) == 2:
         raise Stage1Error(f"app {app} has both {RETAIN} and {REMOVE}")
     if not found:
-        return None
+        return default_filter.profile(capabilities)
     kind, value = found.popitem()
     if not isinstance(value, dict) or not isinstance(value.get("set"), list) or not value["set"]:
         raise Stage1Error(f"app {app}: {kind} needs an object with a set")
@@ -50,7 +54,9 @@ def profile(app: str, isolators: Iterable[tuple[str, object]], warn: Callable[[s
         return {**default, "syscalls": [allow]}
     if everything:
         raise Stage1Error(f"app {app}: removing every system call leaves nothing to run with")
-    return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": calls, **action}]} if calls else None
+    if not calls:
+        return default_filter.profile(capabilities)
+    return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": calls, **action}]}
 
 
 def _calls(app: str, names: list[object], warn: Callable[[str], None]) -> tuple[list[str], bool]:
