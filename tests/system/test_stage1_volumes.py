@@ -165,6 +165,17 @@ def test_a_volume_over_hosts_is_what_the_app_reads(pod: HandMadePod, tmp_path: P
     assert (root / "etc/hosts").read_bytes() == b""
 
 
+@pytest.mark.parametrize("recursive", [True, False])
+def test_a_single_file_can_be_read_only(pod: HandMadePod, tmp_path: Path, recursive: bool) -> None:
+    (tmp_path / "settings").write_text("mine\n")
+    host_volume(pod, tmp_path / "settings", readOnly=True, recursive=recursive)
+    script = "cat /etc/settings; (echo yours > /etc/settings) 2>/dev/null || echo refused"
+    pod.add("web", sh(script), runtime=at("/etc/settings"))
+    ended = pod.run()
+    assert ended.stdout == "mine\nrefused\n", ended.stderr
+    assert (tmp_path / "settings").read_text() == "mine\n"
+
+
 @pytest.mark.contract("L.1 rkt_devices")
 def test_a_device_as_volume_can_be_used(pod: HandMadePod) -> None:
     host_volume(pod, Path("/dev/kmsg"))

@@ -41,8 +41,9 @@ class Prepared:
     def options(self) -> list[str]:
         """The mount's options for an OCI runtime."""
         kind = "rbind" if self.recursive else "bind"
-        # rro: what is mounted below the source is read-only with it.
-        write = ("rro" if self.recursive else "ro") if self.read_only else "rw"
+        # rro: what is mounted below the source is read-only with it. Below a file there is nothing, and crun, which
+        # opens the target of rro as a directory, would fail.
+        write = ("rro" if self.recursive and self.directory else "ro") if self.read_only else "rw"
         return [kind, "rslave" if self.recursive else "slave", write]
 
 
