@@ -363,7 +363,8 @@ def test_seccomp_sets_block_with_errno_or_kill(
 
 
 # Prints the error of each call, 0 when it is let through: a new user namespace by clone and by unshare, a mount, a
-# keyring's number, io_uring, clone3.
+# keyring's number, io_uring, clone3; sockets of two families that are refused, of one with bits that the kernel
+# does not look at, and of an ordinary one.
 REMOVE_NOTHING = ("os/linux/seccomp-remove-set", {"set": ["@appc.io/empty"]})
 CALLS = r"""
 #include <errno.h>
@@ -371,6 +372,7 @@ CALLS = r"""
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 static void tell(const char *name, long result) { printf("%s=%d\n", name, result < 0 ? errno : 0); fflush(stdout); }
@@ -383,6 +385,10 @@ int main(void) {
     tell("keyctl", syscall(SYS_keyctl, 0, -3, 0));
     tell("io_uring", syscall(SYS_io_uring_setup, 1, 0));
     tell("clone3", syscall(SYS_clone3, 0, 0));
+    tell("alg", syscall(SYS_socket, AF_ALG, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    tell("vsock", syscall(SYS_socket, AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    tell("vsock.wide", syscall(SYS_socket, 1L << 32 | AF_VSOCK, 1L << 32 | SOCK_STREAM, 0));
+    tell("local", syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     tell("getpid", syscall(SYS_getpid));
     return 0;
 }
@@ -411,6 +417,37 @@ def test_without_a_seccomp_set_calls_that_no_app_needs_are_refused(
     told = {name: int(number) for name, number in (line.split("=") for line in ended.stdout.split())}
     assert {name for name, number in told.items() if number == errno.EPERM} == refused, told
     assert {name for name, number in told.items() if number == errno.ENOSYS} == absent, told
+    families = {name for name, number in told.items() if number == errno.EAFNOSUPPORT}
+    assert families >= {"alg", "vsock", "vsock.wide"} if "io_uring" in absent else "vsock" not in families, told
+    assert told["local"] == told["getpid"] == 0
+
+
+# The exit code is the number of what failed: a socket by the call of its own, and by the one for all of them.
+CALLS_OF_32_BITS = r"""
+static int call(int number, int first, int second, int third) {
+    int result;
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(first), "c"(second), "d"(third) : "memory");
+    return result;
+}
+void _start(void) {
+    int local[3] = {1, 1, 0}, failed = 0;
+    if (call(359, 1, 1, 0) < 0) failed = 1;
+    if (call(102, 1, (int)local, 0) < 0) failed = 2;
+    if (call(359, 40, 1, 0) != -97) failed = 3;
+    if (call(310, 0x10000000, 0, 0) != -1) failed = 4;
+    call(1, failed, 0, 0);
+}
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="a processor with calls of 32 bits")
+def test_the_default_filter_lets_programs_of_32_bits_have_sockets(pod: HandMadePod, tmp_path: Path) -> None:
+    (tmp_path / "calls.c").write_text(CALLS_OF_32_BITS)
+    pod.add("web", ["/calls"])
+    how = ["-m32", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-fno-stack-protector"]
+    subprocess.run(["gcc", *how, "-o", pod.root("web") / "calls", tmp_path / "calls.c"], check=True)
+    ended = pod.run()
+    assert (ended.returncode, ended.stderr) == (0, ""), ended
 
 
 @pytest.mark.contract("L.1 rkt_seccomp")

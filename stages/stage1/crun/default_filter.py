@@ -27,8 +27,9 @@ _CLONE3 = "clone3"
 # The calls that come with a capability; with any of them, where there are several.
 _WITH = {
     ("CAP_SYS_ADMIN",): """
-        fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr move_mount open_tree pivot_root
-        quotactl quotactl_fd setdomainname sethostname setns swapoff swapon umount umount2 unshare
+        fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr move_mount open_tree
+        open_tree_attr pivot_root quotactl quotactl_fd setdomainname sethostname setns swapoff swapon
+        umount umount2 unshare
     """,
     ("CAP_SYS_ADMIN", "CAP_BPF"): "bpf",
     ("CAP_SYS_ADMIN", "CAP_PERFMON"): "perf_event_open",
@@ -44,6 +45,14 @@ _WITH = {
     ("CAP_SYS_TTY_CONFIG",): "vhangup",
 }
 _NEW_USER_NAMESPACE = 0x10000000
+# AF_ALG: much of the kernel, and what is written through its holes is in pages that pods share. AF_VSOCK: the host and
+# its virtual machines, from any network.
+_FAMILIES = (38, 40)
+# Registers are wider than what the kernel looks at, here the lower half.
+_INT = 0xFFFFFFFF
+# The bits that no type of a socket has. On a processor whose calls for sockets can all be made through one, libseccomp
+# has the filter say the same of that one, whose second argument is an address: this keeps it from being refused whole.
+_NO_TYPE = _INT & ~0x8080F
 # A processor's other sets of calls; those of a set that is not named would be killed.
 _ARCHITECTURES = {
     "x86_64": ("SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"),
@@ -62,6 +71,9 @@ def profile(capabilities: Collection[str]) -> dict[str, Any]:
         absent.append(_CLONE3)
         rules.append({**_rule(["clone"], errno.EPERM), "args": [_asks_for_users()]})
     rules += [_rule(refused, errno.EPERM), _rule(absent, errno.ENOSYS)]
+    for family in _FAMILIES:
+        asked = [_masked(0, _INT, family), _masked(1, _NO_TYPE, 0)]
+        rules.append({**_rule(["socket"], errno.EAFNOSUPPORT), "args": asked})
     architectures = _ARCHITECTURES.get(os.uname().machine, ())
     named = {"architectures": list(architectures)} if architectures else {}
     return {"defaultAction": "SCMP_ACT_ALLOW", **named, "syscalls": rules}
@@ -74,5 +86,9 @@ def _rule(calls: list[str], number: int) -> dict[str, Any]:
 def _asks_for_users() -> dict[str, Any]:
     """The argument of clone that asks for a user namespace: the flags, which on s390 come second."""
     position = int(os.uname().machine.startswith("s390"))
-    flag = _NEW_USER_NAMESPACE
-    return {"index": position, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}
+    return _masked(position, _NEW_USER_NAMESPACE, _NEW_USER_NAMESPACE)
+
+
+def _masked(index: int, mask: int, value: int) -> dict[str, Any]:
+    """That the bits `mask` of an argument are `value`."""
+    return {"index": index, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ"}

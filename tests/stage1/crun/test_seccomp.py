@@ -45,7 +45,7 @@ def test_without_a_set_and_with_nothing_removed_there_is_the_default(isolators: 
 @pytest.mark.parametrize(
     ("capability", "calls"),
     [
-        ("CAP_SYS_ADMIN", {"mount", "unshare", "setns", "bpf", "perf_event_open", "syslog", "clone", "fsopen"}),
+        ("CAP_SYS_ADMIN", {"mount", "unshare", "setns", "bpf", "perf_event_open", "syslog", "clone", "open_tree_attr"}),
         ("CAP_BPF", {"bpf"}),
         ("CAP_SYSLOG", {"syslog"}),
         ("CAP_SYS_TIME", {"clock_settime", "settimeofday"}),
