@@ -66,7 +66,7 @@ def _volumes(spec: dict[str, Any]) -> Iterator[Fault]:
     for index, item in volumes:
         path = ("spec", "volumes", index)
         kinds = [kind for kind in ("hostPath", "emptyDir") if kind in item]
-        if not kinds:
+        if not kinds and item.keys() <= {"name"}:  # of another kind, as configMap, is said that it is unknown
             yield Fault(path, "the volume is neither hostPath nor emptyDir", "for example `emptyDir: {}`")
         elif len(kinds) == 2:
             yield Fault((*path, kinds[1]), "the volume is both hostPath and emptyDir", "keep one", at_key=True)

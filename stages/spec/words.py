@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -80,19 +81,33 @@ def _required(path: Path, error: Any) -> Iterator[Fault]:
 
 
 def _unknown(path: Path, error: Any) -> Iterator[Fault]:
+    from stages.spec import kubernetes  # for the few specs that are wrong
+
     known = error.schema.get("properties", {})
     for name in error.instance:
         if name not in known:
-            hint = meant(name, known) or f"known here: {', '.join(known)}"
+            # First what the word means elsewhere: hostNetwork is no hostname that was misspelled.
+            hint = kubernetes.field(path, name) or meant(name, known) or f"known here: {', '.join(known)}"
             yield Fault((*path, name), "unknown field", hint, at_key=True)
 
 
 def _type(path: Path, error: Any) -> Iterator[Fault]:
+    from stages.spec import kubernetes
+
     wanted = error.validator_value
     wanted = [wanted] if isinstance(wanted, str) else wanted
     kinds = " or ".join(_KINDS[one] for one in wanted)
     scalar = isinstance(error.instance, bool | int | float)
-    yield Fault(path, f"must be {kinds}, not {_described(error.instance)}", quote=scalar and "string" in wanted)
+    quote = scalar and "string" in wanted
+    hint = "" if quote else kubernetes.shape(path, error.instance) or _unquoted(wanted, error.instance)
+    yield Fault(path, f"must be {kinds}, not {_described(error.instance)}", hint, quote=quote)
+
+
+def _unquoted(wanted: list[str], value: Any) -> str:
+    """The hint for a number, or true or false, that is a string because of its quotes, or ""."""
+    plain = {"integer": r"-?\d+", "number": r"-?\d+(\.\d+)?", "boolean": "true|false"}
+    bare = isinstance(value, str) and any(re.fullmatch(plain.get(one, "(?!)"), value) for one in wanted)
+    return f"without quotes: {value}" if bare else ""
 
 
 def _described(value: Any) -> str:
@@ -104,15 +119,21 @@ def _described(value: Any) -> str:
 
 
 def _choice(path: Path, error: Any) -> Iterator[Fault]:
+    from stages.spec import kubernetes
+
     allowed = error.validator_value
     words = [one for one in allowed if isinstance(one, str)]
     hint = meant(error.instance, words) if isinstance(error.instance, str) else ""
+    hint = kubernetes.value(path, error.instance) or hint
     message = f"{show(error.instance)} is not allowed, it must be one of: {', '.join(show(one) for one in allowed)}"
     yield Fault(path, message, hint)
 
 
 def _only(path: Path, error: Any) -> Iterator[Fault]:
-    yield Fault(path, f"{show(error.instance)} is not allowed, it must be {show(error.validator_value)}")
+    from stages.spec import kubernetes
+
+    message = f"{show(error.instance)} is not allowed, it must be {show(error.validator_value)}"
+    yield Fault(path, message, kubernetes.value(path, error.instance))
 
 
 def _bound(path: Path, error: Any) -> Iterator[Fault]:
