@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 from stages.base.errors import ImageError
-from stages.images.reference import Directory, Layout, LocalFile, Reference, is_remote
+from stages.images.reference import Directory, Layout, LocalFile, Reference, in_registry, is_remote
 from stages.spec.model import PullPolicy, Signatures
 
 
@@ -38,13 +39,16 @@ def is_settled(ask: Ask, reference: Reference) -> bool:
     return ask.strict
 
 
-def not_stored(text: str, more: str = "") -> ImageError:
-    """What is said of an image that is not there."""
-    return ImageError(
-        f"no image {text!r} in the store{more}",
-        hint="`doit images import FILE` brings one in; a file is written ./FILE.aci",
-        reason="not-stored",
-    )
+def not_stored(text: str, project: Path, more: str = "") -> ImageError:
+    """What is said of an image that is not there; the hint, by what else the word may have been meant to be."""
+    hint = "`doit images import FILE` brings one in"
+    if (project / text).is_dir():
+        hint = f"a root file system is written dir:{text}, an OCI layout oci:{text}"
+    elif (project / text).exists():
+        hint = f"a file is written ./{text}; of OCI images oci-archive:{text} or docker-archive:{text}"
+    elif registry := in_registry(text):
+        hint += f"; of a registry it is written {registry}"
+    return ImageError(f"no image {text!r} in the store{more}", hint=hint, reason="not-stored")
 
 
 def not_fetched(text: str) -> ImageError:

@@ -150,7 +150,7 @@ class Finder(NamedTuple):
             case _:
                 found = self.known(ask)
         if found is None:
-            raise not_stored(ask.text)
+            raise not_stored(ask.text, self.project)
         if not (verdict := self._signed(ask, reference, found)).fresh:
             raise ImageError(
                 f"{ask.text} is in the store, but its {verdict.reasons[0].text()}",
@@ -166,7 +166,7 @@ class Finder(NamedTuple):
         if stays and found is not None and self._signed(ask, reference, found).fresh:
             return found
         if ask.pull is PullPolicy.NEVER:
-            raise not_stored(ask.text, ", or not as signed as it must be, and its pull policy is Never")
+            raise not_stored(ask.text, self.project, ", or not as signed as it must be, and its pull policy is Never")
         from stages.images import remote
 
         demanded = self._demanded("network", ask)
@@ -176,7 +176,7 @@ class Finder(NamedTuple):
             )
         except ImageError as error:
             if isinstance(reference, Named) and error.reason in ("not-found", "unreachable"):
-                raise not_stored(ask.text, f", and discovery failed: {error.sentence}") from error
+                raise not_stored(ask.text, self.project, f", and discovery failed: {error.sentence}") from error
             raise
         self._remember(ask, reference, note)
         return str(note["image"])

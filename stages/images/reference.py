@@ -109,6 +109,12 @@ def is_remote(reference: Reference) -> bool:
     return isinstance(reference, Registry | Url)
 
 
+def in_registry(text: str) -> str:
+    """The reference to the image of a registry that podman and docker mean by `text`, or ""."""
+    found = not text.startswith(PREFIXES) and re.fullmatch(_REGISTRY, text, re.ASCII)
+    return f"docker://{text}" if found else ""
+
+
 def _url(text: str) -> Url:
     if re.fullmatch(rf"https?://{_HOST}/[!-~]+", text, re.ASCII) is None or "#" in text:
         hint = "write https://HOST/PATH.aci, without a password and with %20 for a blank"

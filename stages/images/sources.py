@@ -152,4 +152,6 @@ def _missing(path: Path, where: str, error: OSError) -> ImageError:
         beside = sorted(one.name for one in path.parent.glob("*.aci"))[:5] if path.parent.is_dir() else []
         hint = f"there are {', '.join(beside)}" if beside else "paths are relative to the folder of dodo.py"
         return ImageError(f"no image file {where}", hint=hint, reason="no-file")
-    return ImageError(f"{where}: {error.strerror}", reason="unreadable")
+    what = where.removeprefix("file:")
+    hint = f"a root file system is written dir:{what}, an OCI layout oci:{what}" if path.is_dir() else ""
+    return ImageError(f"{where}: {error.strerror}", hint=hint, reason="unreadable")

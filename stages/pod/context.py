@@ -14,7 +14,7 @@ from stages.base.host_dir import HostDir
 from stages.base.paths import DataDir, PodPaths
 from stages.base.progress import Progress, Silent
 from stages.images import manifest as manifests
-from stages.images.ask import Ask
+from stages.images.ask import Ask, not_stored
 from stages.images.dependencies import flatten
 from stages.images.finder import Finder
 from stages.images.flavors import Flavors
@@ -177,11 +177,7 @@ class Context:
         """The stored image that a reference means, without importing anything. Raises ImageError."""
         found = self.finder.known(ask)
         if found is None:
-            raise ImageError(
-                f"no image {ask.text!r} in the store",
-                hint="`doit images import FILE` brings one in; a file is written ./FILE.aci",
-                reason="not-stored",
-            )
+            raise not_stored(ask.text, self.finder.project)
         return found
 
     def image_id(self, name: str) -> str:

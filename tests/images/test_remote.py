@@ -364,6 +364,28 @@ def test_a_name_that_leads_nowhere(finder: Finder, server: Server) -> None:
     refused(finder, Ask("busybox"), "not-stored")
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("nginx", "docker://nginx"),
+        ("127.0.0.1:5000/team/web:1.25", "docker://127.0.0.1:5000/team/web:1.25"),
+        ("./root", "dir:./root"),
+        ("root", "dir:root"),
+        ("saved.tar", "docker-archive:saved.tar"),
+        ("sha512-0123456789ab", "`doit images import FILE` brings one in"),
+        ("nginx,os=linux", "`doit images import FILE` brings one in"),
+    ],
+)
+def test_a_word_that_podman_takes_is_told_how_it_is_written(
+    finder: Finder, server: Server, tmp_path: Path, text: str, hint: str
+) -> None:
+    (finder.project / "root").mkdir()
+    (finder.project / "saved.tar").touch()
+    with pytest.raises(ImageError) as caught:
+        finder.bring(Ask(text, pull=PullPolicy.NEVER), Silent())
+    assert caught.value.hint.endswith(hint) or f"{hint}," in caught.value.hint
+
+
 @pytest.mark.parametrize("url", ["https://[1]/x.aci", "https://[x/y", "https://[::1/x"])
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(ImageError) as caught:
