@@ -372,7 +372,6 @@ def test_a_name_that_leads_nowhere(finder: Finder, server: Server) -> None:
         ("./root", "dir:./root"),
         ("root", "dir:root"),
         ("saved.tar", "docker-archive:saved.tar"),
-        ("sha512-0123456789ab", "`doit images import FILE` brings one in"),
         ("nginx,os=linux", "`doit images import FILE` brings one in"),
     ],
 )
@@ -384,6 +383,11 @@ def test_a_word_that_podman_takes_is_told_how_it_is_written(
     with pytest.raises(ImageError) as caught:
         finder.bring(Ask(text, pull=PullPolicy.NEVER), Silent())
     assert caught.value.hint.endswith(hint) or f"{hint}," in caught.value.hint
+
+
+def test_an_id_is_no_image_of_a_registry(finder: Finder) -> None:
+    ask = Ask("sha512-" + "0" * 128, image_id="sha512-" + "0" * 128, strict=True)
+    assert "docker://" not in refused(finder, ask, "not-stored").hint
 
 
 @pytest.mark.parametrize("url", ["https://[1]/x.aci", "https://[x/y", "https://[::1/x"])
