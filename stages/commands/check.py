@@ -29,7 +29,7 @@ class Check(common.PodCommand):
         if self.project is None:
             raise SpecError("no project here", hint="run it in a folder with dodo.py and pods/", reason="no-project")
         if words:
-            raise PodwrightError(f"which pod is {words[0]!r}?", hint="doit check pod=NAME", reason="bad-word")
+            raise PodwrightError(f"which pod is {words[0]!r}?", hint=f"`doit check pod={words[0]}`", reason="bad-word")
         # Asked of the files as they are, not of what is remembered of them.
         catalog = Catalog(self.project)
         entries = _entries(catalog, get_var("pod"))

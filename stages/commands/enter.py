@@ -30,7 +30,8 @@ class Enter(common.PodCommand):
         pod = find.one(common.data(), self.project, variable or "".join(words))
         pid = facts.entered_pid(pod.paths)
         if pid is None:
-            raise PodError(f"pod {pod.called} isn't currently running", reason="not-running")
+            hint = f"`doit run pod={pod.called}` starts it"
+            raise PodError(f"pod {pod.called} isn't currently running", hint=hint, reason="not-running")
         app = _app(facts.of(pod.paths).apps, options["app"])
         entrypoint = stage1.interface(pod.paths).entrypoint("enter")
         root = lifecycle.stage1_root(common.data(), pod.paths)

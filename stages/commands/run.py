@@ -20,6 +20,21 @@ from stages.base.errors import refused
 from stages.commands import locked, only_pod, spare_doit
 from stages.pod import again
 
+# Commands of docker, podman and kubectl, and what does the same here.
+_RUN, _STOP = "did you mean `doit run pod=NAME`?", "did you mean `doit stop pod=NAME`?"
+_ELSEWHERE = {
+    **dict.fromkeys(("up", "start", "apply", "play", "create", "restart"), _RUN),
+    **dict.fromkeys(("down", "kill"), _STOP),
+    "exec": "did you mean `doit enter pod=NAME -- COMMAND`?",
+    "logs": "what apps write goes to the terminal of `doit run`; keep it there, or start the pod from a systemd unit",
+    "pull": "did you mean `doit prepare pod=NAME`, or `doit lock --update pod=NAME`?",
+    "inspect": "did you mean `doit status pod=NAME --format json`?",
+    "prune": "did you mean `doit gc`, or `doit images gc`?",
+    "rmi": "did you mean `doit images rm`?",
+    "delete": "did you mean `doit rm pod=NAME`?",
+    "validate": "did you mean `doit check`?",
+}
+
 
 class Run(DoitRun):  # type: ignore[misc]
     """Prepare a pod and become it."""
@@ -98,6 +113,7 @@ class Run(DoitRun):  # type: ignore[misc]
             known |= {entry.name: f"pod={entry.name}" for entry in Catalog(Path.cwd()).entries() if entry.name}
         close = difflib.get_close_matches(word, known, 1)
         hint = f"did you mean {known[close[0]]!r}?" if close else "`doit list pod=NAME` lists the tasks"
+        hint = _ELSEWHERE.get(word, hint)
         return f"no task {word!r}\n  hint: {hint}"
 
     def _prepare(self, params: Any, args: list[str]) -> int:

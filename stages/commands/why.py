@@ -30,7 +30,7 @@ class Why(DoitCmdBase):  # type: ignore[misc]
 
     def _load(self, params: Any, args: list[str]) -> int:
         if args:
-            raise PodwrightError(f"which pod is {args[0]!r}?", hint="name it: doit why pod=NAME", reason="bad-word")
+            raise PodwrightError(f"which pod is {args[0]!r}?", hint=f"`doit why pod={args[0]}`", reason="bad-word")
         # Said at once, rather than for every task.
         with contextlib.suppress(FileNotFoundError):
             os.scandir(common.data().pods).close()

@@ -95,7 +95,8 @@ def _amount(path: Path, part: str, resource: str, amount: int) -> Iterator[Fault
     if amount <= 0:
         yield Fault(path, "must be more than nothing")
     elif (part, resource) == ("limits", "memory") and amount < LEAST_MEMORY:
-        yield Fault(path, f"{amount} bytes are too few to run in, the least is {LEAST_MEMORY}", "64Mi, for example")
+        hint = "64Mi, for example; m is a thousandth, and M a million"
+        yield Fault(path, f"{amount} bytes are too few to run in, the least is {LEAST_MEMORY}", hint)
 
 
 def _capabilities(item: dict[str, Any], path: Path) -> Iterator[Fault]:

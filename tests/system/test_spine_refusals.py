@@ -105,6 +105,29 @@ def test_a_pod_named_without_pod_is_told_how(tmp_path: Path, word: str) -> None:
     assert "did you mean 'pod=shop'?" in sentence(project.doit("run", word))
 
 
+@pytest.mark.parametrize(
+    ("word", "here"),
+    [("up", "doit run pod=NAME"), ("exec", "doit enter pod=NAME"), ("down", "doit stop"), ("logs", "terminal")],
+)
+def test_a_command_of_compose_is_told_what_it_is_called_here(tmp_path: Path, word: str, here: str) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    said = sentence(project.doit(word, "pod=shop"))
+    assert f"no task {word!r}" in said and here in said
+
+
+@pytest.mark.parametrize("command", ["check", "why"])
+def test_a_pod_named_without_pod_is_told_how_by_commands_of_one_pod(tmp_path: Path, command: str) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    assert f"`doit {command} pod=shop`" in sentence(project.doit(command, "shop"))
+
+
+def test_a_pod_that_does_not_run_is_not_entered_but_told_how_to_start(tmp_path: Path) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    assert project.run("shop").code == 0
+    said = sentence(project.doit("enter", "pod=shop"))
+    assert "isn't currently running" in said and "`doit run pod=shop`" in said
+
+
 def test_no_name_is_asked_for_whatever_else_is_wrong(tmp_path: Path) -> None:
     project = make(tmp_path / "project", tmp_path / "data")
     (project.root / "pods" / "bad.yaml").write_text("metadata: {}\n")
