@@ -603,6 +603,16 @@ def test_the_process_that_holds_the_namespaces_gives_nothing_away(pod: HandMadeP
     assert ended.stderr.count("Permission denied") == 2
 
 
+def test_nothing_of_the_host_lies_above_the_root_of_the_process_that_holds_the_namespaces(pod: HandMadePod) -> None:
+    root, here = (f"/proc/1/{one}" + "/.." * 20 for one in ("root", "cwd"))
+    script = f"cd /proc/1/root/ && echo in; ls -A {root} {here} | grep etc; cat {root}/etc/passwd"
+    capabilities = {"set": ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_SYS_CHROOT"]}
+    pod.add("web", sh(script), isolators=[isolator("os/linux/capabilities-retain-set", capabilities)])
+    ended = pod.run()
+    assert (ended.stdout, ended.returncode) == ("in\n", 1), ended
+    assert ended.stderr.count("No such file or directory") == 1
+
+
 # ---- interactive
 
 

@@ -1,7 +1,7 @@
 """The process that holds a pod's namespaces: pid 1 of its pid namespace, so the apps end when it does.
 
 It dies with stage1's init, whatever kills that, and the kernel then kills every process of the pod. It reaps what apps
-leave behind. It runs no code of an image, has no rights, no files and an empty root.
+leave behind. It runs no code of an image, has no rights, no files and an empty root with nothing above it.
 """
 
 from __future__ import annotations
@@ -158,8 +158,9 @@ def _in_child(
 ) -> None:
     """Leaves by _exit, always: this is a copy of the init, and none of its clean-up may run twice."""
     try:
-        # While this is still the host's root: the way to the directory may be closed to the pod's.
-        os.chdir(empty_root)
+        # While this is still the host's root: the way to the directory may be closed to the pod's. An app that may
+        # trace others can go to where this process's root is, and from there up: that must not lead to the host.
+        os.fchdir(syscalls.copy_of_mount(empty_root))
         if private_users:
             # The user namespace comes first: the others then belong to it, and root inside has power over them.
             syscalls.unshare(syscalls.CLONE_NEWUSER)

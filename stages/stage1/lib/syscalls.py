@@ -26,7 +26,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _AT_RECURSIVE = 0x8000
 _MOUNT_ATTR_RDONLY = 1
-_SYS_MOUNT_SETATTR = 442  # the same number on every architecture, like all calls after 424
+_OPEN_TREE_CLONE = 1
+_SYS_OPEN_TREE, _SYS_MOUNT_SETATTR = 428, 442  # the same on every architecture, like all calls after 424
 _AF_INET, _SOCK_DGRAM = 2, 2
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
 _IFF_UP = 1
@@ -64,6 +65,15 @@ def unmount(target: str, flags: int = 0) -> None:
     """umount2(2)."""
     if _libc.umount2(os.fsencode(target), ctypes.c_int(flags)) != 0:
         raise _refused(target)
+
+
+def copy_of_mount(path: str) -> int:
+    """open_tree(2): a descriptor of the directory at `path` as the top of a mount that is mounted nowhere."""
+    flags = ctypes.c_uint(_OPEN_TREE_CLONE | os.O_CLOEXEC)
+    handle = int(_libc.syscall(ctypes.c_long(_SYS_OPEN_TREE), ctypes.c_int(-100), os.fsencode(path), flags))
+    if handle < 0:
+        raise _refused(path)
+    return handle
 
 
 def make_read_only(target: str, recursive: bool) -> None:
