@@ -13,7 +13,7 @@ from doit import get_var
 from doit.cmd_base import tasks_and_deps_iter
 from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParseError
-from doit.exceptions import InvalidCommand
+from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from stages.base import streams
 from stages.base.errors import refused
@@ -55,6 +55,10 @@ class Run(DoitRun):  # type: ignore[misc]
             # doit goes on to list all options as its code has them.
             sentence = str(error).partition(" (parsing options")[0]
             raise CmdParseError(f"{sentence}; see `doit help run`") from error
+        except InvalidDodoFile as error:
+            if f"file '{os.path.abspath('dodo.py')}'" not in str(error):
+                raise  # another file was asked for, or it has a fault
+            raise InvalidDodoFile("there is no project here\n  hint: a project has dodo.py and pods/") from error
 
     def _is_plain(self) -> bool:
         """Whether nothing was asked for but the start of one pod, on the command line and in doit's configuration."""

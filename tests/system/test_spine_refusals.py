@@ -128,6 +128,14 @@ def test_a_pod_that_does_not_run_is_not_entered_but_told_how_to_start(tmp_path: 
     assert "isn't currently running" in said and "`doit run pod=shop`" in said
 
 
+def test_a_run_outside_of_a_project_is_told_what_a_project_is(tmp_path: Path) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    (project.root / "dodo.py").unlink()
+    said = sentence(project.doit("run", "pod=shop"))
+    assert "there is no project here" in said and "dodo.py and pods/" in said and "-f" not in said
+    assert "Could not find dodo file" in sentence(project.doit("run", "-f", "other.py", "pod=shop"))
+
+
 def test_no_name_is_asked_for_whatever_else_is_wrong(tmp_path: Path) -> None:
     project = make(tmp_path / "project", tmp_path / "data")
     (project.root / "pods" / "bad.yaml").write_text("metadata: {}\n")
