@@ -41,7 +41,13 @@ def _one(context: Context, name: str, ask: Ask) -> Verdict:
 def _bring(context: Context, name: str, ask: Ask) -> str:
     if name == STAGE1 and context.flavors.is_flavor(ask.text):
         return _built(context, ask)
-    return context.finder.bring(ask, context.progress)
+    try:
+        return context.finder.bring(ask, context.progress)
+    except ImageError as error:
+        if name != STAGE1 or error.reason != "not-stored":
+            raise
+        hint = "the built-in ones are crun and fly; `doit images import FILE` brings another one in"
+        raise ImageError(error.sentence, hint=hint, reason=error.reason) from error
 
 
 def _built(context: Context, ask: Ask) -> str:

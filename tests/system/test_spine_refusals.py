@@ -136,6 +136,12 @@ def test_a_run_outside_of_a_project_is_told_what_a_project_is(tmp_path: Path) ->
     assert "Could not find dodo file" in sentence(project.doit("run", "-f", "other.py", "pod=shop"))
 
 
+def test_a_stage1_of_rkt_by_a_short_name_is_told_which_are_built_in(tmp_path: Path) -> None:
+    project = make(tmp_path / "project", tmp_path / "data", overlay=False, stage1="systemd")
+    said = project.doit("run", "pod=shop").err
+    assert "no image 'systemd'" in said and "crun and fly" in said and "docker://" not in said
+
+
 def test_no_name_is_asked_for_whatever_else_is_wrong(tmp_path: Path) -> None:
     project = make(tmp_path / "project", tmp_path / "data")
     (project.root / "pods" / "bad.yaml").write_text("metadata: {}\n")
