@@ -595,6 +595,24 @@ def test_devices_other_than_the_usual_cannot_be_opened(pod: HandMadePod) -> None
     assert ended.stdout == "null\n" and "Operation not permitted" in ended.stderr
 
 
+# As in a container of somebody else's: crun then does without control groups.
+NO_CONTROL_GROUPS = """
+umount -R /sys/fs/cgroup
+mount -t tmpfs none /sys/fs/cgroup
+mount -o remount,ro /sys/fs/cgroup
+exec "$@"
+"""
+
+
+def test_without_control_groups_an_app_cannot_make_itself_a_device_of_the_host(pod: HandMadePod) -> None:
+    if os.environ["PODWRIGHT_RUNTIME"] != "crun":
+        pytest.skip("runc does not run without control groups")
+    pod.add("web", sh("mknod /made b 7 0; echo x > /dev/null && echo null; test -e /made || echo none"))
+    ended = pod.run(prefix=("unshare", "--mount", "sh", "-ec", NO_CONTROL_GROUPS, "sh"))
+    assert (ended.stdout.split(), ended.returncode) == (["null", "none"], 0), ended
+    assert "this host cannot give CAP_MKNOD" in ended.stderr and "Operation not permitted" in ended.stderr
+
+
 def test_the_process_that_holds_the_namespaces_gives_nothing_away(pod: HandMadePod) -> None:
     script = "cat /proc/1/environ; ls /proc/1/root/; kill -9 1; kill -TERM 1; grep CapPrm /proc/1/status"
     pod.add("web", sh(script))

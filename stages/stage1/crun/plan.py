@@ -150,6 +150,9 @@ def _identity(setting: Setting, app: App, root: int, warn: Callable[[str], None]
     wanted = capabilities.wanted(app.name, app.isolators, restricted)
     # A user namespace starts with every capability, whatever the host's bounding set has lost.
     bounding = frozenset(capabilities.NAMES) if setting.arguments.private_users else setting.host.bounding
+    if restricted and not setting.layout.usable:
+        # Which devices an app may open is said by control groups alone: without them it shall not make any.
+        bounding -= {"CAP_MKNOD"}
     identity.capabilities = capabilities.available(app.name, wanted, bounding, warn)
     if "disable-seccomp" not in switches:
         identity.seccomp = seccomp.profile(app.name, app.isolators, identity.capabilities, warn)
