@@ -37,7 +37,7 @@ def _until_interrupted(work: Callable[[], int]) -> int:
 
 
 def _podwright() -> int:
-    words = sys.argv[1:]
+    words = _asked()
     pod = only_pod([word for word in words if word != "--locked"])
     if words[:1] == ["run"] and pod is not None and os.path.isfile("dodo.py"):
         code = _started(pod, locked="--locked" in words)
@@ -52,7 +52,7 @@ def _podwright() -> int:
 
 
 def _doit() -> int:
-    words = sys.argv[1:]
+    words = _asked()
     pod = only_pod(words)
     if pod is not None and os.path.isfile("dodo.py"):
         code = again.start(os.getcwd(), pod, known_dodo=True, light=True)
@@ -65,6 +65,15 @@ def _doit() -> int:
 
     look_once()
     return int(DoitMain().run(words) or 0)
+
+
+def _asked() -> list[str]:
+    """The words of the command line; `COMMAND --help`, which doit has not, is its `help COMMAND`."""
+    words = sys.argv[1:]
+    ours = words[: words.index("--")] if "--" in words else words
+    if ours and ours[0][:1] != "-" and not {"--help", "-h"}.isdisjoint(ours):
+        return ["help", ours[0]]
+    return words
 
 
 def _started(word: str, *, locked: bool) -> int | None:

@@ -49,6 +49,19 @@ def test_a_run_needs_no_doit(project: Project) -> None:
     assert done(project) == set()
 
 
+@pytest.mark.parametrize("script", ["podwright", "doit"])
+@pytest.mark.parametrize("words", [("gc", "--help"), ("run", "pod=web", "-h"), ("enter", "--help", "--", "sh")])
+def test_a_command_with_help_behind_it_tells_of_itself(project: Project, script: str, words: tuple[str, ...]) -> None:
+    project.program = [str(PODWRIGHT.with_name(script))]
+    told = project.doit(*words)
+    assert told.code == 0 and told.out == project.doit("help", words[0]).out and "OPTIONS" in told.out
+    assert not project.pod(UID).exists()
+
+
+def test_help_is_the_command_s_own_behind_dashes(project: Project) -> None:
+    assert "isn't currently running" in project.doit("enter", "pod=web", "--", "ls", "--help").err
+
+
 def test_every_change_is_seen_once(project: Project) -> None:
     assert done(project) == PREPARED
     os.utime(project.root / "images/web.aci")
