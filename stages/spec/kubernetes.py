@@ -17,7 +17,7 @@ _GROUP = "`emptyDir` has `gid` and `mode`, a hostPath keeps its owner, `suppleme
 _HOOK = "let the app's command do it; `spec.terminationGracePeriodSeconds` says how long the end may take"
 _NO_RESTART = "a pod ends with its apps; a systemd unit with Restart= and `doit run pod=NAME` starts it again"
 _TERMINAL = "the terminal is the app's with `stage0: {interactive: true}`"
-_TEMPLATE = "a pod is what it has in `spec.template`, with `apiVersion: v1` and `kind: Pod`"
+_TEMPLATE = "a pod is what stands in `spec.template`, with `apiVersion: v1` and `kind: Pod`"
 _LOCALHOST = (
     "leave the profile out, and name the system calls in "
     "`stage0.apps.NAME.isolators: [{name: os/linux/seccomp-retain-set, value: {set: [...]}}]`"
@@ -30,6 +30,7 @@ _PRIVILEGED = (
 FIELDS = {
     "": {
         "status": "that is what a cluster tells of a pod: leave it out",
+        "version": "a compose file has one, a pod has `apiVersion: v1`",
         "services": "a compose file is none; a service is an element of `spec.containers`",
     },
     "metadata": {
@@ -38,6 +39,7 @@ FIELDS = {
         **dict.fromkeys(("creationTimestamp", "ownerReferences", "resourceVersion", "managedFields"), _CLUSTER),
     },
     "spec": {
+        **dict.fromkeys(("template", "replicas", "selector", "strategy"), _TEMPLATE),
         "hostNetwork": "the host's network is `stage0: {net: [host]}`",
         "hostPID": "apps see the pod's processes only; `stage0: {stage1: fly}` runs one app in the host's namespaces",
         "hostIPC": "`stage0: {stage1: fly}` runs one app in the host's namespaces",

@@ -64,15 +64,24 @@ class Document(NamedTuple):
         return label, node
 
 
+def _syntax(error: Any, text: bytes) -> Problem:
+    """What the parser complains of, and for two frequent mistakes what to do."""
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    if "another document" in str(error.problem):
+        return Problem(line, column, "", "there is another document", "a file of its own for each pod")
+    said = ", ".join(part for part in (error.context, error.problem) if part)
+    around = text.split(b"\n")[line - 1 : line]
+    tab = any(one.startswith(b"\t") for one in around)
+    return Problem(line, column, "", f"not YAML: {said}", "indent with blanks, not with tabs" if tab else "")
+
+
 def load(text: bytes, name: str) -> Document:
     """Read one document; `name` is the file's, for messages. Raises SpecProblems, reason `syntax`."""
     try:
         root = _compose(_decoded(text))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise problems.error(name, [Problem(line, column, "", f"not YAML: {said}")], "syntax") from error
+        raise problems.error(name, [_syntax(error, text)], "syntax") from error
     except yaml.YAMLError as error:
         raise problems.error(name, [Problem(1, 1, "", f"not YAML: {error}")], "syntax") from error
     except _RefusedError as refused:

@@ -65,6 +65,22 @@ def test_a_byte_order_mark_and_a_document_marker_are_fine() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "says", "hint"),
+    [
+        ("a: 1\n---\nb: 2\n", "there is another document", "a file of its own for each pod"),
+        ("a:\n\tb: 1", "not YAML", "indent with blanks, not with tabs"),
+        ("a: 1\n  \tb: 1\nc: [\n", "not YAML", ""),
+        ("a: b: c\t", "not YAML", ""),
+    ],
+)
+def test_what_is_easily_mended_is_told_how(text: str, says: str, hint: str) -> None:
+    with pytest.raises(SpecProblems) as caught:
+        yaml.load(text.encode(), "pods/x.yaml")
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(says) and problem.hint == hint
+
+
+@pytest.mark.parametrize(
     ("text", "line", "column", "path", "says"),
     [
         ("a: 1\nb: 2\na: 3\n", 3, 1, "a", "twice, first on line 1"),
