@@ -169,7 +169,7 @@ def take(context: Context) -> None:
     if os.geteuid() != 0:
         raise HostError(
             "preparing and running a pod needs root: file owners, devices and mounts",
-            hint="run it with sudo; check, why, list and ps work without",
+            hint="run it with sudo; check, list and images work without",
             reason="not-root",
         )
     initialise(context.data)

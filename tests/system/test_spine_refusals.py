@@ -271,7 +271,10 @@ def test_somebody_who_may_not_read_what_root_prepared(open_folder: Path) -> None
     project = make(open_folder / "project", open_folder / "data")
     assert project.doit("run", "pod=shop").code == 0
     as_nobody(project)
-    sentence(project.doit("run", "pod=shop"))
+    said = sentence(project.doit("run", "pod=shop"))
+    promised = said.partition("sudo; ")[2].partition(" work without")[0].replace(" and ", ", ").split(", ")
+    assert len(promised) > 1, said
+    assert [word for word in promised if project.doit(word).code] == []
 
 
 @BOTH_WAYS
