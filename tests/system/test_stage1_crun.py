@@ -614,11 +614,20 @@ def test_without_control_groups_an_app_cannot_make_itself_a_device_of_the_host(p
 
 
 def test_the_process_that_holds_the_namespaces_gives_nothing_away(pod: HandMadePod) -> None:
-    script = "cat /proc/1/environ; ls /proc/1/root/; kill -9 1; kill -TERM 1; grep CapPrm /proc/1/status"
+    script = (
+        "cat /proc/1/environ; ls /proc/1/root/; kill -9 1; kill -TERM 1; grep -E '^(CapPrm|Seccomp):' /proc/1/status"
+    )
     pod.add("web", sh(script))
     ended = pod.run(environment={"SECRET": "of-the-caller"})
-    assert ended.stdout.split() == ["CapPrm:", "0000000000000000"], ended
+    # 1 is the strict mode: it can read and write what it has open, whoever traces it.
+    assert ended.stdout.split() == ["CapPrm:", "0000000000000000", "Seccomp:", "1"], ended
     assert ended.stderr.count("Permission denied") == 2
+
+
+def test_what_an_app_leaves_behind_is_reaped(pod: HandMadePod) -> None:
+    pod.add("web", sh("(sleep 0.1 &); (sleep 0.3 &); sleep 0.6; ps -o pid,stat,comm; kill -CHLD 1; echo end"))
+    ended = pod.run()
+    assert ended.stdout.endswith("end\n") and "sleep" not in ended.stdout and ended.returncode == 0, ended
 
 
 def test_nothing_of_the_host_lies_above_the_root_of_the_process_that_holds_the_namespaces(pod: HandMadePod) -> None:
