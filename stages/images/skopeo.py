@@ -35,7 +35,8 @@ _HINTS = {
     "unauthorized": "`skopeo login HOST` keeps the password where skopeo and podman look for it",
     "not-found": "look at the name and the tag",
     "policy": "containers-policy.json(5) says which images are let in, and by whose signatures",
-    "insecure": "for a registry without TLS set `insecure = true` in containers-registries.conf(5)",
+    "insecure": "for a registry without TLS, a file /etc/containers/registries.conf.d/NAME.conf has "
+    '`[[registry]]`, `location = "HOST:PORT"` and `insecure = true`, a line each',
     "unreachable": "is the registry up, and the network? what was pulled before still runs",
 }
 
