@@ -40,6 +40,9 @@ class Node:
         self.major, self.minor, self.xattrs = major, minor, xattrs
         self.children: dict[bytes, Node] = {} if children is None else children
 
+    def __repr__(self) -> str:
+        return f"Node({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+
 
 class Tree(NamedTuple):
     """A root directory and the uncompressed archives its files' extents point into (absolute paths)."""
