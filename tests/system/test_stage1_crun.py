@@ -604,9 +604,8 @@ exec "$@"
 """
 
 
+@pytest.mark.parametrize("runtime", ["crun"], indirect=True)  # runc does not run without control groups
 def test_without_control_groups_an_app_cannot_make_itself_a_device_of_the_host(pod: HandMadePod) -> None:
-    if os.environ["PODWRIGHT_RUNTIME"] != "crun":
-        pytest.skip("runc does not run without control groups")
     pod.add("web", sh("mknod /made b 7 0; echo x > /dev/null && echo null; test -e /made || echo none"))
     ended = pod.run(prefix=("unshare", "--mount", "sh", "-ec", NO_CONTROL_GROUPS, "sh"))
     assert (ended.stdout.split(), ended.returncode) == (["null", "none"], 0), ended
