@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stages.base.errors import ImageError
-from stages.images.reference import Directory, Layout, LocalFile, Reference, in_registry, is_remote
+from stages.images.reference import Directory, Layout, LocalFile, Reference, in_registry, is_remote, of_directory
 from stages.spec.model import PullPolicy, Signatures
 
 
@@ -43,7 +43,7 @@ def not_stored(text: str, project: Path, more: str = "") -> ImageError:
     """What is said of an image that is not there; the hint, by what else the word may have been meant to be."""
     hint = "`doit images import FILE` brings one in"
     if (project / text).is_dir():
-        hint = f"a root file system is written dir:{text}, an OCI layout oci:{text}"
+        hint = of_directory(text)
     elif (project / text).exists():
         hint = f"a file is written ./{text}; of OCI images oci-archive:{text} or docker-archive:{text}"
     elif registry := in_registry(text):

@@ -109,6 +109,11 @@ def is_remote(reference: Reference) -> bool:
     return isinstance(reference, Registry | Url)
 
 
+def of_directory(path: str) -> str:
+    """What is said to who wrote the path of a directory for a reference."""
+    return f"a root file system is written dir:{path}, an OCI layout oci:{path}"
+
+
 def in_registry(text: str) -> str:
     """The reference to the image of a registry that podman and docker mean by `text`, or ""."""
     found = not text.startswith(PREFIXES) and re.fullmatch(_REGISTRY, text, re.ASCII)

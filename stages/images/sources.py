@@ -16,7 +16,7 @@ from stages.base.errors import ImageError
 from stages.base.paths import DataDir
 from stages.base.verdict import FRESH, Verdict, compare
 from stages.images import called
-from stages.images.reference import Directory, Layout
+from stages.images.reference import Directory, Layout, of_directory
 from stages.images.store import ImageStore
 
 # Seconds to wait for a file that is being written to be left alone for a tick.
@@ -152,6 +152,5 @@ def _missing(path: Path, where: str, error: OSError) -> ImageError:
         beside = sorted(one.name for one in path.parent.glob("*.aci"))[:5] if path.parent.is_dir() else []
         hint = f"there are {', '.join(beside)}" if beside else "paths are relative to the folder of dodo.py"
         return ImageError(f"no image file {where}", hint=hint, reason="no-file")
-    what = where.removeprefix("file:")
-    hint = f"a root file system is written dir:{what}, an OCI layout oci:{what}" if path.is_dir() else ""
+    hint = of_directory(where.removeprefix("file:")) if path.is_dir() else ""
     return ImageError(f"{where}: {error.strerror}", hint=hint, reason="unreadable")
