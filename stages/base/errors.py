@@ -51,8 +51,10 @@ def _restore(cls: type[PodwrightError], sentence: str, hint: str, reason: str) -
     return cls(sentence, hint=hint, reason=reason)
 
 
-def refused(error: OSError) -> PodwrightError:
-    """A refusal of the kernel's that nobody worded better: what it was about, why, and what may help."""
+def worded(error: PodwrightError | OSError) -> PodwrightError:
+    """The error for people: a refusal of the kernel by what it was about, why, and what may help."""
+    if isinstance(error, PodwrightError):
+        return error
     name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
     about = f"{name}: " if name else ""
     hint = ""

@@ -15,7 +15,7 @@ from doit import get_var
 from doit.cmd_base import Command, DodoTaskLoader
 from doit.cmdparse import CmdOption, CmdParseError
 
-from stages.base.errors import PodError, PodwrightError, SpecError, refused
+from stages.base.errors import PodError, PodwrightError, SpecError, worded
 from stages.base.paths import DataDir
 from stages.commands import spare_doit
 from stages.graph import session
@@ -125,9 +125,8 @@ def each(items: Iterable[Item], work: Callable[[Item], None]) -> int:
 
 def _told(error: PodwrightError | OSError) -> int:
     """Say what went wrong; the exit code."""
-    worded = error if isinstance(error, PodwrightError) else refused(error)
-    print(f"ERROR: {worded.text()}", file=sys.stderr)
-    return worded.exit_code
+    print(f"ERROR: {worded(error).text()}", file=sys.stderr)
+    return worded(error).exit_code
 
 
 def dodo(options: Any) -> Path | None:

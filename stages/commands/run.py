@@ -16,7 +16,7 @@ from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from stages.base import streams
-from stages.base.errors import refused
+from stages.base.errors import worded
 from stages.commands import locked, only_pod, spare_doit
 from stages.pod import again
 
@@ -88,7 +88,7 @@ class Run(DoitRun):  # type: ignore[misc]
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
         except OSError as error:
-            print(f"podwright: {refused(error).text()}", file=sys.__stderr__)
+            print(f"podwright: {worded(error).text()}", file=sys.__stderr__)
             return 1
 
     def _asked(self) -> Iterator[Any]:

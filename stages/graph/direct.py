@@ -19,7 +19,7 @@ from typing import Any
 
 from stages import import_image, render_tree
 from stages.base import files
-from stages.base.errors import PodwrightError, refused
+from stages.base.errors import PodwrightError, worded
 from stages.graph import session, steps
 from stages.graph.steps import Step
 from stages.graph.terminal import done, tell
@@ -62,8 +62,7 @@ def run(word: str, project: Path, hold: Hold) -> int | None:
     try:
         code, plan = _done(context)
     except (PodwrightError, OSError) as error:  # a process for a share could not be had, or ended early
-        worded = error if isinstance(error, PodwrightError) else refused(error)
-        tell(sys.__stderr__, f"ERROR: {worded.text()}")
+        tell(sys.__stderr__, f"ERROR: {worded(error).text()}")
         return FAILED
     if code:
         return code
@@ -129,10 +128,9 @@ def _attempt(step: Step) -> tuple[int, dict[str, Any]]:
     began = time.monotonic()
     try:
         values = step.run()
-    except PodwrightError as error:
-        return _failed(step, error), {}
-    except OSError as error:
-        return _failed(step, refused(error)), {}
+    except (PodwrightError, OSError) as error:
+        tell(sys.__stderr__, f"{step.name}: {worded(error).text()}")
+        return FAILED, {}
     except Exception:
         import traceback
 
@@ -141,8 +139,3 @@ def _attempt(step: Step) -> tuple[int, dict[str, Any]]:
     if values.get("did"):
         tell(sys.__stderr__, done(step.name, values["did"], time.monotonic() - began))
     return 0, values
-
-
-def _failed(step: Step, error: PodwrightError) -> int:
-    tell(sys.__stderr__, f"{step.name}: {error.text()}")
-    return FAILED

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stages.base.errors import PodwrightError, StartError, refused
+from stages.base.errors import PodwrightError, StartError, worded
 from stages.graph.terminal import tell
 from stages.images.lockfile import Hold
 from stages.linux import process
@@ -62,9 +62,8 @@ class Handover:
         try:
             self._become(self.plans[0])
         except (PodwrightError, OSError) as error:
-            worded = error if isinstance(error, PodwrightError) else refused(error)
-            _say(worded.text())
-            return worded.exit_code
+            _say(worded(error).text())
+            return worded(error).exit_code
 
     def _become(self, plan: dict[str, Any]) -> NoReturn:
         from stages.pod import stage1, start

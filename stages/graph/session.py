@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.base import files, streams
-from stages.base.errors import HostError, PodError, PodwrightError, refused
+from stages.base.errors import HostError, PodError, PodwrightError, worded
 from stages.base.paths import FORMAT, DataDir, PodPaths
 from stages.base.verdict import Verdict
 from stages.graph.handoff import Handover
@@ -68,10 +68,8 @@ def select(word: str | None, project: Path) -> Context | None:
         elif command == "clean":
             _hold(context)
         return context
-    except PodwrightError as error:
-        raise InvalidCommand(error.text()) from error
-    except OSError as error:
-        raise InvalidCommand(refused(error).text()) from error
+    except (PodwrightError, OSError) as error:
+        raise InvalidCommand(worded(error).text()) from error
 
 
 def chosen(word: str, project: Path, *, reading: bool = False, hold: Hold = Hold.AUTO) -> Context:

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from stages import copy_stage1, import_image, mount_overlay, render_app, render_tree, start_init, write_manifest
-from stages.base.errors import PodwrightError, refused
+from stages.base.errors import PodwrightError, worded
 from stages.base.verdict import Verdict
 from stages.pod.context import Context
 
@@ -63,10 +63,8 @@ class Step:
         """Whether the step must be done. What a person has to mend counts as a reason; doing the step will say it."""
         try:
             return self.verb.verdict(self.context, *self.arguments)  # type: ignore[no-any-return]
-        except PodwrightError as error:
-            return Verdict.stale(error.sentence)
-        except OSError as error:
-            return Verdict.stale(refused(error).sentence)
+        except (PodwrightError, OSError) as error:
+            return Verdict.stale(worded(error).sentence)
 
     def run(self) -> dict[str, Any]:
         """Do it. Raises PodwrightError, OSError."""

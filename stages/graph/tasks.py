@@ -10,7 +10,7 @@ from typing import Any
 
 from doit.exceptions import InvalidCommand, TaskFailed
 
-from stages.base.errors import PodwrightError, refused
+from stages.base.errors import PodwrightError, worded
 from stages.graph import session
 from stages.graph.steps import Step
 from stages.pod.context import Context
@@ -67,20 +67,16 @@ def _is_fresh(task: Any, values: dict[str, Any], *, step: Step, saved: Callable[
 def _begin(step: Step) -> None:
     try:
         session.begin(step.context)
-    except PodwrightError as error:
-        raise InvalidCommand(error.text()) from error
-    except OSError as error:
-        raise InvalidCommand(refused(error).text()) from error
+    except (PodwrightError, OSError) as error:
+        raise InvalidCommand(worded(error).text()) from error
 
 
 def _do(step: Step) -> Any:
     """doit's action: a person's mistake becomes a failed task with a sentence, not a traceback."""
     try:
         return step.run()
-    except PodwrightError as error:
-        return TaskFailed(error.text(), report=False)
-    except OSError as error:
-        return TaskFailed(refused(error).text(), report=False)
+    except (PodwrightError, OSError) as error:
+        return TaskFailed(worded(error).text(), report=False)
 
 
 def _clean(step: Step, dryrun: bool) -> TaskFailed | None:
@@ -91,8 +87,6 @@ def _clean(step: Step, dryrun: bool) -> TaskFailed | None:
         session.begin(step.context)
         with contextlib.suppress(FileNotFoundError):
             step.clean()
-    except PodwrightError as error:
-        return TaskFailed(f"{step!r}: {error.text()}\n", report=False)
-    except OSError as error:
-        return TaskFailed(f"{step!r}: {refused(error).text()}\n", report=False)
+    except (PodwrightError, OSError) as error:
+        return TaskFailed(f"{step!r}: {worded(error).text()}\n", report=False)
     return None

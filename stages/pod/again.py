@@ -13,7 +13,7 @@ import stat
 import sys
 
 from stages.base import entries, place, quickjson
-from stages.base.errors import PodwrightError, refused
+from stages.base.errors import PodwrightError, worded
 from stages.linux import flock, process
 
 TYPE_CHECKING = False
@@ -154,10 +154,8 @@ def _go(record: dict[str, Any], lock_fd: int, light: bool) -> int:
             _publish(path, content, 0o640)
         _publish(f"{pod}/init", f"{os.getpid()} {process.started(os.getpid())}", 0o640)
         _publish(f"{pod}/phase", "run\n", 0o644)
-    except PodwrightError as error:
-        return _told(error.text(), error.exit_code)
-    except OSError as error:
-        return _told(refused(error).text(), 1)
+    except (PodwrightError, OSError) as error:
+        return _told(error)
     return _become(record, lock_fd, light)
 
 
@@ -234,7 +232,7 @@ def _become(record: dict[str, Any], lock_fd: int, light: bool) -> int:
             process.go_on(program, argv, added, pod, lock_fd)
         process.become(program, argv, {**os.environ, **added}, pod, lock_fd)
     except PodwrightError as error:
-        return _told(error.text(), error.exit_code)
+        return _told(error)
 
 
 def _publish(path: str, text: str, mode: int) -> None:
@@ -257,6 +255,6 @@ def _say(line: str) -> None:
         pass  # what nobody can be told is no reason to stop
 
 
-def _told(text: str, code: int) -> int:
-    _say(text)
-    return code
+def _told(error: PodwrightError | OSError) -> int:
+    _say(worded(error).text())
+    return worded(error).exit_code

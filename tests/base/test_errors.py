@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stages.base.errors import PodwrightError, refused
+from stages.base.errors import PodwrightError, worded
 
 
 def test_no_terminal_obeys_a_name_in_a_sentence() -> None:
@@ -20,5 +20,5 @@ def test_a_sentence_with_a_book_in_it_can_be_read() -> None:
 
 
 def test_a_refusal_about_a_name_of_bytes_shows_the_name() -> None:
-    assert refused(FileNotFoundError(2, "No such file", b"/a\xff")).text() == "/a\\udcff: No such file"
-    assert refused(IsADirectoryError(21, "Is a directory", 5)).text() == "5: Is a directory"
+    assert worded(FileNotFoundError(2, "No such file", b"/a\xff")).text() == "/a\\udcff: No such file"
+    assert worded(IsADirectoryError(21, "Is a directory", 5)).text() == "5: Is a directory"
