@@ -102,8 +102,11 @@ def configuration(context: Context | None) -> dict[str, Any]:
 
 
 def _database(pod: PodPaths) -> str:
-    """Where doit remembers. It is a cache: what is no database stops nobody, and goes if the pod is ours."""
-    if not os.path.isdir(pod.root):
+    """Where doit remembers. It is a cache: what is no database stops nobody, and goes if the pod is ours.
+
+    A command of ours that only reads asks the steps themselves; another may take the directory away meanwhile.
+    """
+    if HANDOVER.only_reading or not os.path.isdir(pod.root):
         return _MEMORY
     if not _is_sound(pod.database):
         if HANDOVER.lock_fd is None:

@@ -98,6 +98,15 @@ def test_a_removed_pod_ends_the_wait_for_it(project: Project) -> None:
     assert project.doit("rm", "job").code == 0
 
 
+def test_why_has_no_use_for_what_doit_remembers(project: Project) -> None:
+    """It may go, with the pod's directory, while doit is about to open it."""
+    assert project.run("job").code == 0
+    database = project.pod(UID) / "doit.db"
+    database.unlink()
+    assert project.doit("why", "pod=job").code == 0
+    assert not database.exists()
+
+
 def test_looking_at_a_pod_from_elsewhere_changes_nothing(project: Project, tmp_path: Path) -> None:
     assert project.run("job").code == 0
     before = stamp.at(project.pod(UID) / "phase")
