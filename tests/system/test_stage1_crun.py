@@ -267,9 +267,11 @@ def test_user_and_group_by_name_number_and_path(pod: HandMadePod, user: str, gro
     ],
 )
 def test_an_unknown_user_or_group_is_named(pod: HandMadePod, user: str, group: str, words: str) -> None:
+    pod.add("side", sh("exit 0"))
     pod.add("web", sh("exit 0"), user=user, group=group)
     ended = pod.run()
     assert ended.returncode == 254 and words in ended.stderr
+    assert ended.stderr.startswith("stage1: app web: ")
 
 
 @pytest.mark.contract(

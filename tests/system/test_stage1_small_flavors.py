@@ -52,6 +52,12 @@ def test_fly_names_a_working_directory_that_is_not_there(fly: HandMadePod) -> No
     assert (ended.returncode, ended.stderr) == (127, "stage1: app web: /dir3: No such file or directory\n")
 
 
+def test_fly_names_the_app_whose_user_is_not_there(fly: HandMadePod) -> None:
+    fly.add("web", sh("exit 0"), user="user2")
+    ended = fly.run("--net=host")
+    assert (ended.returncode, ended.stderr) == (254, 'stage1: app web: "user2" user not found\n')
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_fly_passes_signals_on(fly: HandMadePod, number: signal.Signals) -> None:
     fly.add("web", ["/bin/sh", "-c", "echo up; exec sleep 1000"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from stages.stage1.crun import leftovers
-from stages.stage1.lib import arguments
+from stages.stage1.lib import arguments, init
 from stages.stage1.lib.errors import FAILURE, Stage1Error, explain
 
 
@@ -19,5 +19,5 @@ def main(argv: list[str]) -> int:
         sentence = explain(error)
     else:
         return 0
-    os.write(2, f"stage1: {sentence}\n".encode())
+    init.say(sentence)
     return FAILURE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from stages.stage1.crun import runtime
-from stages.stage1.lib import entering, quickjson
+from stages.stage1.lib import entering, init, quickjson
 from stages.stage1.lib.errors import FAILURE, Stage1Error, explain
 
 
@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
         sentence = str(error)
     except OSError as error:
         sentence = explain(error)
-    os.write(2, f"stage1: {sentence}\n".encode())
+    init.say(sentence)
     return FAILURE
 
 

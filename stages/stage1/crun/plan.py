@@ -140,7 +140,7 @@ def _placement(setting: Setting, app: App, root: int, root_path: str, warn: Call
 
 
 def _identity(setting: Setting, app: App, root: int, warn: Callable[[str], None]) -> config.Identity:
-    account = accounts.find(root, app.user, app.group, setting.shift)
+    account = accounts.of(app, root, setting.shift)
     switches = setting.arguments.switches
     terminal = "interactive" in switches and sys.stdin is not None and os.isatty(0)
     term = os.environ.get("TERM", "xterm") if terminal else "dumb"

@@ -230,7 +230,7 @@ def spawn(command: list[str], stdin: int, quiet: bool = False, passed: Sequence[
         path = os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         os.execve(command[0], command, {"PATH": path})
     except OSError as error:
-        os.write(2, f"stage1: {command[0]}: {error.strerror}\n".encode())
+        init.say(f"{command[0]}: {error.strerror}")
     finally:
         os._exit(NOT_FOUND)
 

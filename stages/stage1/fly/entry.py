@@ -24,7 +24,7 @@ def _enter(request: entering.Request, pod_directory: str) -> int:
     namespace = os.open(f"/proc/{process}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     root = os.open(f"/proc/{process}/root", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     syscalls.setns(namespace, syscalls.CLONE_NEWNS)
-    account = accounts.find(root, app.user, app.group)
+    account = accounts.of(app, root)
     held = rights.read(app, lambda _: None)
     os.chdir(f"/proc/self/fd/{root}")
     os.chroot(".")

@@ -1,6 +1,12 @@
 #!/usr/bin/python3 -IS
 """The run entrypoint of the fly flavor."""
 
+import _signal  # type: ignore[import-not-found]
+
+# Ctrl-C before anything is begun ends the program, and needs no traceback; who ignores it still does.
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
 import os
 import sys
 

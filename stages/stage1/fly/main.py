@@ -39,7 +39,7 @@ class Fly:
 
     def __init__(self, app: manifest.App, root: int) -> None:
         self.app, self.root = app, root
-        self.account = accounts.find(root, app.user, app.group)
+        self.account = accounts.of(app, root)
         self.variables = environment.of(app, self.account, os.environ.get("TERM", "dumb"))
         self.rights = rights.read(app, init.say)
         self.listeners: list[sockets.Listener] = []

@@ -5,6 +5,10 @@ from __future__ import annotations
 from stages.stage1.lib import beneath
 from stages.stage1.lib.errors import Stage1Error
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from stages.stage1.lib.manifest import App
+
 _MAX_ID = 2**32 - 2
 
 
@@ -16,6 +20,14 @@ class Account:
     def __init__(self, uid: int, gid: int, name: str, home: str, shell: str) -> None:
         self.uid, self.gid = uid, gid
         self.name, self.home, self.shell = name, home, shell
+
+
+def of(app: App, root: int, shift: int = 0) -> Account:
+    """`find` for an app, which is named in what is raised."""
+    try:
+        return find(root, app.user, app.group, shift)
+    except Stage1Error as error:
+        raise Stage1Error(f"app {app.name}: {error}") from error
 
 
 def find(root: int, user: str, group: str, shift: int = 0) -> Account:

@@ -28,8 +28,11 @@ ENDED = "ended"
 
 
 def say(sentence: str) -> None:
-    """One line for people, on stderr."""
-    os.write(2, f"stage1: {sentence}\n".encode("utf-8", "surrogateescape"))
+    """One line for people, on stderr. What nobody can be told, on a full disk or by a pipe, is no reason to stop."""
+    try:  # noqa: SIM105 - contextlib is not loaded here
+        os.write(2, f"stage1: {sentence}\n".encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass
 
 
 def guarded(program: Callable[[], int]) -> int:

@@ -1,6 +1,12 @@
 #!/usr/bin/python3 -IS
 """The stop entrypoint of every flavor."""
 
+import _signal  # type: ignore[import-not-found]
+
+# Ctrl-C before anything is begun ends the program, and needs no traceback; who ignores it still does.
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
 import os
 import sys
 

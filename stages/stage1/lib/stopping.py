@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 
+from stages.stage1.lib import init
 from stages.stage1.lib.errors import FAILURE, explain
 from stages.stage1.lib.signals import signal
 
@@ -16,7 +17,7 @@ def main(argv: list[str]) -> int:
     force = "--force" in argv
     if _unlocked("."):
         # Nobody holds the lock, so nobody runs the pod, and the number in `pid` may be anybody's by now.
-        os.write(2, b"stage1: the pod is already stopped\n")
+        init.say("the pod is already stopped")
         return 0
     try:
         process = _process("pid")
@@ -28,7 +29,7 @@ def main(argv: list[str]) -> int:
         return 0
     except (OSError, ValueError) as error:
         reason = explain(error) if isinstance(error, OSError) else str(error)
-        os.write(2, f"stage1: cannot stop the pod: {reason}\n".encode())
+        init.say(f"cannot stop the pod: {reason}")
         return FAILURE
     return 0
 
