@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import shutil
 import signal
@@ -17,12 +16,15 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import isolation
+from tests.isolation import Isolation
+
 SYSTEM_TESTS = Path(__file__).parent / "system"
 MACHINE_DATA = Path("/var/lib/podwright")
-MACHINE_LOCK = Path(os.environ.get("PODWRIGHT_TEST_LOCK", "/run/lock/podwright-system-tests"))
 CGROUPS = Path("/sys/fs/cgroup")
 PR_SET_CHILD_SUBREAPER = 36
 HOST_DIRECTORY = pytest.StashKey[str]()
+ISOLATION = pytest.StashKey[Isolation | None]()
 # Seconds in which what a test leaves behind may end by itself; more than a busy machine needs.
 PATIENCE = float(os.environ.get("PODWRIGHT_TEST_PATIENCE", "60"))
 
@@ -51,9 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
     # Orphans of a test come to us, where they are seen, and not to a PID 1 that may take seconds to reap them.
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "cannot become the reaper of what tests leave behind")
+    # What others do on this machine meanwhile, in this run or in that of another checkout, is not seen by our tests.
+    config.stash[ISOLATION] = isolation.enter(f"podwright-tests-{os.getpid()}") if IS_ROOT else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if isolated := config.stash[ISOLATION]:
+        isolated.leave()
     shutil.rmtree(config.stash[HOST_DIRECTORY])
 
 
@@ -110,7 +116,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """All system tests go to one worker: what one leaves on the machine another must not be blamed for.
+    """The system tests of a module go to one worker, which makes what they share once; others go where there is room.
 
     xdist's own way, groups by a mark, writes into pytest's nodes what pytest 9 does not read any more.
     """
@@ -118,7 +124,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return "system" if nodeid.startswith("tests/system/") else nodeid
+            return nodeid.partition("::")[0] if nodeid.startswith("tests/system/") else nodeid
 
     return Scheduling(config, log)
 
@@ -156,16 +162,11 @@ def _leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("system") is None:
         yield
         return
-    # Nor may the tests of another checkout on this machine run meanwhile.
-    with open(MACHINE_LOCK, "ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        processes = _children()
-        before = _traces()
-        yield
-        left = _stop({child for child in _children() if child not in processes})
-        left += [
-            f"{kind}: {difference}" for kind, now in _traces().items() for difference in sorted(now ^ before[kind])
-        ]
+    processes = _children()
+    before = _traces()
+    yield
+    left = _stop({child for child in _children() if child not in processes})
+    left += [f"{kind}: {difference}" for kind, now in _traces().items() for difference in sorted(now ^ before[kind])]
     if left:
         pytest.fail("this test changed the machine:\n  " + "\n  ".join(left), pytrace=False)
 

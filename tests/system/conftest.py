@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,4 +32,14 @@ def signer(tmp_path: Path) -> Iterator[Signer]:
 def minbase(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small Debian as one tar archive, fetched once in a run; a developer may keep one in /dev/shm."""
     kept = Path("/dev/shm/minbase.tar")
-    return kept if kept.is_file() else workbench.debian(tmp_path_factory.mktemp("minbase") / "minbase.tar")
+    if kept.is_file():
+        return kept
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of all workers
+    archive = folder / "minbase.tar"
+    with open(folder / "minbase.lock", "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not archive.exists():
+            workbench.debian(folder / "minbase.new.tar").rename(archive)
+    return archive

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def outcome(tmp_path: Path, body: str, **environment: str) -> str:
-    """Run one system test with our conftest in a mount namespace of its own; what pytest printed."""
+    """Run one system test with our conftest; what pytest printed."""
     (tmp_path / "system").mkdir()
     shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = system\n")
@@ -25,10 +26,10 @@ def outcome(tmp_path: Path, body: str, **environment: str) -> str:
         "pytestmark = pytest.mark.system\n"
         f"def test_it(tmp_path):\n    {body}\n"
     )
-    own = {"PODWRIGHT_TEST_LOCK": str(tmp_path / "lock"), "PODWRIGHT_TEST_PATIENCE": "0"}
+    own = {"PODWRIGHT_TEST_PATIENCE": "0"}
     pytest_alone = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(
-        ["unshare", "--mount", *pytest_alone, tmp_path],
+        [*pytest_alone, tmp_path],
         env={**os.environ, "CI": "", **own, **environment},
         capture_output=True,
         text=True,
@@ -54,15 +55,73 @@ def test_an_orphan_left_behind_fails_and_is_ended(tmp_path: Path) -> None:
     assert "sleep 321" in printed
 
 
-def test_a_cgroup_left_behind_fails(tmp_path: Path) -> None:
+def test_a_cgroup_left_behind_fails_and_is_taken_away(tmp_path: Path) -> None:
     top = next(path for path in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")) if path.is_dir())
     left = top / "podwright-conftest-test"
-    try:
-        printed = outcome(tmp_path, f"Path({str(left)!r}).mkdir()")
-    finally:
-        left.rmdir()
+    before = groups(top)
+    printed = outcome(tmp_path, f"Path({str(left)!r}).mkdir()")
     assert "1 error" in printed
     assert f"cgroup: {left}" in printed
+    assert groups(top) == before
+
+
+def groups(top: Path) -> set[str]:
+    return {directory for directory, _, _ in os.walk(top)}
+
+
+# What another process mounts, and the control groups it makes, come while the test runs and are still there at its end.
+MEANWHILE = """
+mount -t tmpfs theirs {place}
+for top in {tops}; do mkdir $top/podwright-theirs; done
+echo there
+read over
+for top in {tops}; do rmdir $top/podwright-theirs; done
+umount {place}
+"""
+
+
+def test_what_others_do_meanwhile_is_not_the_tests_own(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    kinds = ("pids", "memory", "unified", ".")
+    tops = [top for kind in kinds if (top := Path("/sys/fs/cgroup") / kind).is_dir() and is_hierarchy(top)]
+    others = MEANWHILE.format(place=tmp_path / "theirs", tops=" ".join(map(str, tops)))
+    for name in ("up", "go"):
+        os.mkfifo(tmp_path / name)
+    body = f"Path({str(tmp_path / 'up')!r}).write_text('up'); Path({str(tmp_path / 'go')!r}).read_text()"
+    with ThreadPoolExecutor() as pool:
+        tests = pool.submit(outcome, tmp_path, body)
+        (tmp_path / "up").read_text()
+        with subprocess.Popen(["sh", "-ec", others], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin is not None and process.stdout is not None
+            assert process.stdout.readline() == b"there\n"
+            (tmp_path / "go").write_text("go")
+            printed = tests.result()
+            process.stdin.write(b"over\n")
+        assert process.returncode == 0
+    assert "1 passed" in printed, printed
+
+
+def is_hierarchy(path: Path) -> bool:
+    return (path / "cgroup.procs").exists()
+
+
+def test_tests_see_as_many_hierarchies_as_the_host_has_and_mounts_as_it_has_them(tmp_path: Path) -> None:
+    """Ours is a process that was isolated itself, so the mounts of the two are alike to the last word."""
+    seen = tmp_path / "seen"
+    body = f"Path({str(seen)!r}).write_text(Path('/proc/self/mountinfo').read_text())"
+    assert "1 passed" in outcome(tmp_path, body)
+    ours, theirs = (
+        sorted(map(mount, text.splitlines())) for text in (Path("/proc/self/mountinfo").read_text(), seen.read_text())
+    )
+    assert theirs == ours
+    assert any(is_hierarchy(Path(line[1])) for line in ours)
+
+
+def mount(line: str) -> tuple[str, ...]:
+    """Root, mount point, options, whether it is shared, type and source; numbers of mounts differ."""
+    left, _, right = line.partition(" - ")
+    fields = left.split()
+    return (*fields[3:6], *(word.split(":")[0] for word in fields[6:]), right)
 
 
 def test_a_skip_is_a_failure_in_ci_only(tmp_path: Path) -> None:

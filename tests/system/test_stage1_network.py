@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shlex
 import shutil
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.system
 
 BRIDGE = "pwtest0"
 SUBNET = "10.231.77"
+# The bridge and the rules are the machine's, where the tests of another checkout may run too.
+LOCK = Path("/run/lock/podwright-network-tests")
 
 
 def rules() -> list[str]:
@@ -43,6 +46,12 @@ def config(tmp_path: Path) -> Iterator[Path]:
     """A configuration directory with a network of our own, named default: the built-in one's addresses may be taken."""
     if not any(Path(directory, "bridge").exists() for directory in PLUGIN_DIRECTORIES) or not shutil.which("iptables"):
         pytest.skip("needs containernetworking-plugins and iptables")
+    with open(LOCK, "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield from configured(tmp_path)
+
+
+def configured(tmp_path: Path) -> Iterator[Path]:
     before, forwarding = rules(), Path("/proc/sys/net/ipv4/ip_forward")
     forwards = forwarding.read_text()
     ipam = {
