@@ -23,7 +23,8 @@ from benchmarks.sampling import FIRST_INSTRUCTION, Bench, Signal
 from stages.base.paths import DataDir, TreePaths
 from stages.pod.context import Context
 from stages.spec.catalog import Catalog
-from stages.trees.store import Recipe, TreeStore
+from stages.trees.recipe import Recipe
+from stages.trees.store import TreeStore
 
 CHECKOUT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent

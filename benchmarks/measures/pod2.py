@@ -1,11 +1,11 @@
 """A pod of two apps from images that are imported, started the first time and after one change, against kube play.
 
-One app has a Debian root, the other a busybox. The first time: ours has the images' archives and no tree of them;
-podman has its images unpacked already, as it keeps them. After a change: one environment variable of one app is
-another, and the same file is applied again; to a pod whose apps have ended, with `podwright run`, `doit run` and `kube
-play --replace`, and to a running one, with `podwright stop` and `podwright run` and with `kube play --replace`.
-podman's slow runs are its own affair, so its best run counts. The second app's first instruction (a byte written to a
-fifo on a volume) ends the clock. No network on either side.
+One app has a Debian root, the other a busybox. The first time: each side has the images as its own command that brings
+them in leaves them, unpacked with podman, archives and indexes with us; ours has no tree, not even stage1's. After a
+change: one environment variable of one app is another, and the same file is applied again; to a pod whose apps have
+ended, with `podwright run`, `doit run` and `kube play --replace`, and to a running one, with `podwright stop` and
+`podwright run` and with `kube play --replace`. podman's slow runs are its own affair, so its best run counts. The
+second app's first instruction (a byte written to a fifo on a volume) ends the clock. No network on either side.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class _Ours:
         # What is kept from run to run has its UUID here.
         self._documents = {name: self._spec(name, FIRST_INSTRUCTION) for name in ("import", "again")}
         self._documents["stays"] = self._spec("stays", STAYING)
+        archives = [str(one) for one in (self._workshop.minbase, self._workshop.small)]
+        self._project.bench.said(self._project.podwright("images", "import", *archives))
         self._run("import", _DOIT)
 
     def first(self, way: str) -> Sample:

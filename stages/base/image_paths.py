@@ -51,6 +51,11 @@ class ImagePaths(NamedTuple):
         return self.inventories / blob_id
 
     @property
+    def indexes(self) -> Path:
+        """What each image makes by itself, as an index."""
+        return self.root / "indexes"
+
+    @property
     def names(self) -> Path:
         return self.root / "names"
 

@@ -224,6 +224,10 @@ class DataDir(NamedTuple):
     def tree(self, tree_id: str) -> TreePaths:
         return TreePaths(self.trees / tree_id)
 
+    def image_index(self, image_id: str) -> TreePaths:
+        """The index of an image by itself, laid out as a tree is."""
+        return TreePaths(self.images.indexes / image_id)
+
     @property
     def tree_locks(self) -> Path:
         return self.root / "locks" / "trees"

@@ -22,6 +22,7 @@ from stages.images.finder import Finder
 from stages.images.guard import Guard
 from stages.images.store import PREFIXES, ImageStore
 from stages.spec.model import Signatures
+from stages.trees.store import TreeStore
 
 _DRY_RUN = {"name": "dryrun", "long": "dry-run", "short": "n", "default": False, "type": bool, "help": "only say what"}
 _SIGNATURES = {
@@ -74,10 +75,13 @@ class Shelf:
         """Import: files, and whatever a spec's `image:` may say."""
         session.initialise(self.data)
         finder, progress = Finder(self.data, self.store, Path.cwd()), Terminal(sys.stderr)
+        trees = TreeStore(self.data, self.store)
 
         def one(word: str) -> None:
             ask = Ask(f"file:{word}" if Path(word).is_file() else word, signatures=self.demanded)
-            print(finder.bring(ask, progress))
+            image_id = finder.bring(ask, progress)
+            trees.prebuild(image_id)
+            print(image_id)
 
         return common.each(_some(words, "import REF..."), one)
 

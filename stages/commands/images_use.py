@@ -16,6 +16,7 @@ from stages.base.errors import PodwrightError
 from stages.base.paths import DataDir
 from stages.commands import common
 from stages.commands.sweep import listed, size_of
+from stages.images import indexes
 from stages.images.ask import Ask
 from stages.images.finder import Finder
 from stages.images.store import ImageStore
@@ -78,6 +79,9 @@ def collect(data: DataDir, project: Path | None, dry: bool) -> int:
         freed += sum(store.blobs.gives_back(blob) for blob in left) if dry else store.drop_unused(left)
         for blob in left:
             print(f"blob {short(blob)} of no image")
+        for image_id in indexes.orphans(data, store.ids()):
+            freed += indexes.size(data, image_id) if dry else indexes.drop(data, image_id)
+            print(f"index of image {short(image_id)}, which is gone")
     if freed:
         print(f"{'would free' if dry else 'freed'} {common.size_text(freed)}")
     return code
@@ -94,7 +98,7 @@ def _gives_back(store: ImageStore, idle: list[str]) -> list[tuple[str, int]]:
         mine = set(known[image_id] or ())
         users.subtract(mine)
         alone = () if unreadable else [one for one in mine if not users[one]]
-        found.append((image_id, sum(map(store.blobs.gives_back, alone))))
+        found.append((image_id, sum(map(store.blobs.gives_back, alone)) + indexes.size(store.data, image_id)))
     return found
 
 
@@ -104,12 +108,18 @@ def usage(data: DataDir, project: Path | None) -> list[Usage]:
     ids, idle = store.ids(), unused(data, project)
     needed = {blob for one in ids if one not in idle for blob in store.known_blobs(one) or ()}
     blobs = {one: size_of(store.blobs.path(one)) + size_of(data.images.inventory(one)) for one in store.blobs.ids()}
+    kept = {one: size_of(data.image_index(one).root) for one in ids}
     pods = find.every(data)
     named = frozenset[str]().union(*(facts.of(pod.paths).trees for pod in pods))
     trees = {path.name: size_of(path) for path in listed(data.trees)}
     garbage = [size_of(path) for path in listed(data.garbage)]
     return [
-        Usage("images", len(ids), sum(blobs.values()), sum(size for one, size in blobs.items() if one not in needed)),
+        Usage(
+            "images",
+            len(ids),
+            sum(blobs.values()) + sum(kept.values()),
+            sum(size for one, size in blobs.items() if one not in needed) + sum(kept[one] for one in idle),
+        ),
         Usage("trees", len(trees), sum(trees.values()), sum(size for one, size in trees.items() if one not in named)),
         Usage("pods", len(pods), sum(size_of(pod.paths.root) for pod in pods), 0),
         Usage("garbage", len(garbage), sum(garbage), sum(garbage)),

@@ -58,6 +58,8 @@ class Unbundle(common.PodCommand):
             _check_images(context, contents)
             written = list(_files(project, context.spec, contents.papers, overwrite))
             bundle_import.add(context.images, contents, where, progress, lambda: _check_trees(context))
+            for app in context.app_names:
+                context.trees.prebuild(context.image_id(app))
         for path, text in written:
             path.parent.mkdir(parents=True, exist_ok=True)
             files.publish(path, text, 0o644)

@@ -21,7 +21,7 @@ from stages.base.errors import ImageError
 from stages.base.paths import DataDir
 from stages.base.progress import Progress
 from stages.images import blobs as blobstore
-from stages.images import called
+from stages.images import called, indexes
 from stages.images import manifest as manifests
 from stages.images.blobs import Blobs
 from stages.images.manifest import ImageManifest
@@ -208,6 +208,7 @@ class ImageStore(NamedTuple):
             files.sync_directory(self.data.images.manifests)
             self.names.forget(image_id)
             size = sum(self.blobs.drop(one) for one in sorted(set(mine) - self._used()))
+            size += indexes.drop(self.data, image_id)
             if is_oci(image_id):
                 from stages.images import oci_record
 

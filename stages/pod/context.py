@@ -26,7 +26,8 @@ from stages.pod import labels, manifest, pins, shifts, stage1
 from stages.pod.labels import Labels
 from stages.pod.pins import Pins
 from stages.spec.model import OverlayMode, PodSpec, Range, Users
-from stages.trees.store import Recipe, TreeStore
+from stages.trees.recipe import Recipe
+from stages.trees.store import TreeStore
 
 # Words that tasks use where others have an app's name; no app may be called so (spec/checks.py).
 STAGE1 = "stage1"

@@ -13,7 +13,7 @@ from stages.linux import kernel
 from stages.pod import records
 from stages.pod.context import Context
 from stages.trees import fingerprint
-from stages.trees.store import Recipe
+from stages.trees.recipe import Recipe
 
 # Below stage1's root, where the apps lie; not stage1's own.
 _STAGE2 = b"opt/stage2"

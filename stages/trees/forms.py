@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -73,12 +73,15 @@ def write_index(tree: Tree, paths: TreePaths) -> Record:
         made = writer.write_index(tree, out, side, sizes)
     if not made.side_size:
         paths.side.unlink()
-    digests = {}
-    for one in (paths.image, paths.side)[: 2 if made.side_size else 1]:
-        digests[one.name] = _digest(one)
-        verity.enable(one)
-    blobs = [Path(blob).name for blob in tree.blobs]
-    return {"form": INDEX, "blobs": blobs, "digests": digests, **_stamps(paths, measured=True)}
+    written = (paths.image, paths.side)[: 2 if made.side_size else 1]
+    return index_record(paths, [Path(blob).name for blob in tree.blobs], {one.name: _digest(one) for one in written})
+
+
+def index_record(paths: TreePaths, blobs: list[str], digests: Mapping[str, str]) -> Record:
+    """Freeze the files of an index, where the kernel can; what the record has to say. digests: theirs, by name."""
+    for name in digests:
+        verity.enable(paths.root / name)
+    return {"form": INDEX, "blobs": blobs, "digests": dict(digests), **_stamps(paths, measured=True)}
 
 
 def quick(record: Record, paths: TreePaths) -> Verdict:

@@ -14,24 +14,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stages.base import files
-from stages.base.digest import canonical, identity, short
-from stages.base.errors import HostError, TreeError
+from stages.base.digest import short
+from stages.base.errors import HostError, PodwrightError, TreeError
 from stages.base.paths import DataDir, TreePaths
 from stages.base.progress import Progress
 from stages.base.verdict import Reason, Verdict
 from stages.images import blobs
 from stages.images.dependencies import Ingredient
 from stages.images.store import ImageStore
-from stages.linux import kernel, locks
-from stages.trees import ability, forms
+from stages.linux import locks
+from stages.trees import ability, forms, marker
 from stages.trees.forms import Lower
+from stages.trees.recipe import Recipe
 
 if TYPE_CHECKING:
     from stages.images.entry import Entry
@@ -39,36 +39,6 @@ if TYPE_CHECKING:
     from stages.trees.merge import Layer
     from stages.trees.model import Tree
     from stages.trees.shift import Shift
-
-# Part of every tree id: a tree made by other rules is another tree.
-FORMAT = 2
-
-
-class Recipe(NamedTuple):
-    """What a tree is made of, strongest image first.
-
-    plain: the tree is wanted as files, which programs run from without a mount: stage1's. It is another tree then,
-    so that no app ever shares one with stage1.
-    """
-
-    ingredients: tuple[Ingredient, ...]
-    plain: bool = False
-
-    @property
-    def image_id(self) -> str:
-        """The image that the tree is of."""
-        return self.ingredients[0].image_id
-
-    @property
-    def image_ids(self) -> tuple[str, ...]:
-        """All images of the tree."""
-        return tuple(one.image_id for one in self.ingredients)
-
-    @property
-    def tree_id(self) -> str:
-        """`deps-sha256-` and 64 hex digits, over all that decides what the tree will be."""
-        layers = [[one.image_id, one.level] for one in self.ingredients]
-        return "deps-sha256-" + identity([FORMAT, self.plain, layers])
 
 
 class TreeStore(NamedTuple):
@@ -82,7 +52,7 @@ class TreeStore(NamedTuple):
         paths = self.data.tree(tree_id)
         if not paths.rendered.exists():
             return Verdict.stale(f"tree {short(tree_id)} is not rendered")
-        record = _record(paths)
+        record = marker.record(paths)
         if record is None:
             return Verdict.stale(f"the record of tree {short(tree_id)} cannot be read")
         if record["form"] == forms.INDEX:
@@ -107,18 +77,45 @@ class TreeStore(NamedTuple):
             if paths.rendered.exists():
                 progress.warn(f"tree cache is in a bad state: {verdict.reasons[0].text()}; rebuilding")
             # A pod that runs may have the bad one as a lower layer: it keeps it. One without a record never was one.
-            self._take_away(paths, files.put_aside if paths.record.exists() else files.discard)
-            tree = self._merge(recipe)
+            marker.take_away(paths, self.data.garbage, files.put_aside if paths.record.exists() else files.discard)
+            self._check_archives(recipe)
             with contextlib.ExitStack() as failing:
                 failing.callback(self._give_back, paths)
-                record = self._written(recipe, paths, tree, progress)
-                self._seal(recipe, paths, {**record, "root": forms.root_of(tree.root), "entries": forms.entries(tree)})
+                made = self._ready_made(recipe, paths) or self._written(recipe, paths, progress)
+                marker.seal(paths, {"images": [[one.image_id, one.level] for one in recipe.ingredients], **made})
                 failing.pop_all()
+
+    def prebuild(self, image_id: str) -> None:
+        """Make the index of a stored image by itself, where there can be one, so that a render need only copy it.
+
+        It is nothing that anybody has to have: what goes wrong here will be told when a tree is wanted.
+        """
+        from stages.trees import prebuilt
+
+        kept = self.data.image_index(image_id)
+        with contextlib.suppress(PodwrightError, OSError):
+            manifest = self.images.manifest(image_id)
+            recipe = Recipe((Ingredient(image_id, 0, manifest.whitelist, ()),))
+            if manifest.dependencies or self._way() is None:
+                return
+            with locks.held(self.data.tree_locks / recipe.tree_id), contextlib.ExitStack() as failing:
+                if prebuilt.is_of(kept, recipe.tree_id):
+                    return
+                failing.callback(files.discard, kept.root, self.data.garbage)
+                files.discard(kept.root, self.data.garbage)
+                self._check_archives(recipe)
+                files.make_directory(kept.root)
+                tree = self._merge(recipe)
+                prebuilt.build(kept, recipe.tree_id, _facts(tree) | forms.write_index(tree, kept))
+                # An image that was removed meanwhile has looked for its index before that was there.
+                if self.images.has(image_id):
+                    failing.pop_all()
 
     def write(self, recipe: Recipe, target: Path, shift: Shift | None, progress: Progress) -> None:
         """Write the tree as files into the new directory `target`. Raises TreeError, ImageError, HostError."""
         from stages.trees import directory, merge
 
+        self._check_archives(recipe)
         tree = self._merge(recipe)
         target.mkdir(mode=0o755)
         progress.begin(f"rendering {short(recipe.image_id)}", merge.size(tree))
@@ -147,7 +144,7 @@ class TreeStore(NamedTuple):
     def remove(self, tree_id: str) -> None:
         """Take a tree out of the store; nobody may be using it."""
         with locks.held(self.data.tree_locks / tree_id):
-            self._take_away(self.data.tree(tree_id), files.discard)
+            marker.take_away(self.data.tree(tree_id), self.data.garbage)
 
     def full(self, tree_id: str, jobs: int = 1, is_whole: Callable[[str], bool] | None = None) -> Verdict:
         """The full check: every byte and attribute against what was rendered; of an index, every archive's too.
@@ -162,7 +159,7 @@ class TreeStore(NamedTuple):
         return verdict
 
     def _full(self, tree_id: str, jobs: int, is_whole: Callable[[str], bool]) -> Verdict:
-        record = _record(self.data.tree(tree_id))
+        record = marker.record(self.data.tree(tree_id))
         if record is None or not self.data.tree(tree_id).rendered.exists():
             return Verdict.stale(f"tree {short(tree_id)} is not rendered")
         found = forms.full(record, self.data.tree(tree_id), jobs)
@@ -178,9 +175,7 @@ class TreeStore(NamedTuple):
         except FileNotFoundError:
             return []
 
-    def _merge(self, recipe: Recipe) -> Tree:
-        from stages.trees import merge
-
+    def _check_archives(self, recipe: Recipe) -> None:
         for image_id in recipe.image_ids:
             if not self.images.heal(image_id):
                 raise TreeError(
@@ -188,6 +183,10 @@ class TreeStore(NamedTuple):
                     hint="import the image again: `doit images import FILE`, or run again if a spec names its file",
                     reason="bad-image",
                 )
+
+    def _merge(self, recipe: Recipe) -> Tree:
+        from stages.trees import merge
+
         return merge.merge([layer for one in recipe.ingredients for layer in self._layers(one)])
 
     def _layers(self, one: Ingredient) -> list[Layer]:
@@ -207,14 +206,31 @@ class TreeStore(NamedTuple):
             for it in self.images.layers(one.image_id)
         ]
 
-    def _written(self, recipe: Recipe, paths: TreePaths, tree: Tree, progress: Progress) -> dict[str, Any]:
-        """Write the tree in the form that this host and the tree allow."""
+    def _ready_made(self, recipe: Recipe, paths: TreePaths) -> dict[str, Any] | None:
+        """A copy of what was prebuilt, if that is the whole tree; what the record has to say of it."""
+        kept = self.data.image_index(recipe.image_id)
+        if recipe.plain or self._way() is None or not kept.record.exists():
+            return None
+        from stages.trees import prebuilt
+
+        try:
+            files.make_directory(paths.root)
+            made = prebuilt.take(kept, recipe.tree_id, paths)
+        except OSError as error:
+            raise _refused(error, recipe) from error
+        if made is None:
+            files.discard(paths.root, self.data.garbage)
+        return made
+
+    def _written(self, recipe: Recipe, paths: TreePaths, progress: Progress) -> dict[str, Any]:
+        """Write the tree in the form that this host and the tree allow; what the record has to say of it."""
         from stages.trees import merge
 
+        tree = self._merge(recipe)
         if not recipe.plain and self._way() is not None:
             try:
                 files.make_directory(paths.root)
-                return forms.write_index(tree, paths)
+                return _facts(tree) | forms.write_index(tree, paths)
             except TreeError:
                 # The format has no room for something in it; files have. What was begun goes first.
                 files.discard(paths.root, self.data.garbage)
@@ -223,37 +239,19 @@ class TreeStore(NamedTuple):
         progress.begin(f"rendering {short(recipe.image_id)}", merge.size(tree))
         try:
             files.make_directory(paths.root)
-            return forms.write_directory(tree, paths, progress.advance)
+            return _facts(tree) | forms.write_directory(tree, paths, progress.advance)
         except OSError as error:
             raise _refused(error, recipe) from error
         finally:
             progress.end()
 
-    def _seal(self, recipe: Recipe, paths: TreePaths, made: dict[str, Any]) -> None:
-        """Record the tree, bring all of it to the disk, then say that it is rendered."""
-        record = {"format": FORMAT, "images": [[one.image_id, one.level] for one in recipe.ingredients], **made}
-        files.publish(paths.record, canonical(record), 0o644, durable=False)
-        descriptor = os.open(paths.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            kernel.syncfs(descriptor)
-        finally:
-            os.close(descriptor)
-        files.publish(paths.rendered, b"", 0o644, durable=False)
-
     def _give_back(self, paths: TreePaths) -> None:
         """The space of a tree that could not be finished, which may be what everything else waits for."""
         with contextlib.suppress(OSError, HostError):
-            self._take_away(paths, files.discard)
-
-    def _take_away(self, paths: TreePaths, take: Callable[[Path, Path], object]) -> None:
-        """Remove the marker, then the rest: a crash in between must not look rendered (contract D.8)."""
-        if paths.rendered.exists():
-            paths.rendered.unlink()
-            files.sync_directory(paths.root)
-        take(paths.root, self.data.garbage)
+            marker.take_away(paths, self.data.garbage)
 
     def _known(self, tree_id: str) -> dict[str, Any]:
-        record = _record(self.data.tree(tree_id))
+        record = marker.record(self.data.tree(tree_id))
         if record is None:
             raise TreeError(f"tree {short(tree_id)} is not rendered", hint="run again", reason="not-rendered")
         return record
@@ -272,12 +270,9 @@ def _handed_over(entries: list[Entry]) -> Iterator[Entry]:
         yield entries.pop()
 
 
-def _record(paths: TreePaths) -> dict[str, Any] | None:
-    try:
-        document = json.loads(files.read_or_none(paths.record) or b"null")
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) and document.get("format") == FORMAT else None
+def _facts(tree: Tree) -> dict[str, Any]:
+    """What a record says of a tree in any form."""
+    return {"root": forms.root_of(tree.root), "entries": forms.entries(tree)}
 
 
 def _refused(error: OSError, recipe: Recipe) -> TreeError | HostError:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stages.base.paths import DataDir
+from stages.commands.sweep import size_of
 from stages.images import build
+from stages.images import indexes as indexed
 from stages.images.store import ImageStore
 from tests.images.oci_maker import Image, digest, layer, write_layout
 from tests.system import workbench
@@ -143,9 +146,10 @@ def inventory(project: Project, data: bytes) -> Path:
     return project.data / "images/inventories" / digest(data).replace(":", "-")
 
 
-def blocks(project: Project, *layers: bytes) -> int:
-    """What layers take up, and what is written down of them."""
-    return sum(place(project, data).stat().st_blocks * 512 for data in layers for place in (blob, inventory))
+def blocks(project: Project, layers: Sequence[bytes], image_ids: Iterable[str]) -> int:
+    """What layers take up, and what is written down of them and of images."""
+    of_layers = sum(place(project, data).stat().st_blocks * 512 for data in layers for place in (blob, inventory))
+    return of_layers + sum(size_of(project.data / "images/indexes" / image_id) for image_id in image_ids)
 
 
 def test_layers_are_counted_once_and_go_with_the_last_image_that_has_them(
@@ -153,14 +157,17 @@ def test_layers_are_counted_once_and_go_with_the_last_image_that_has_them(
 ) -> None:
     used = json.loads(project.doit("images", "df", "--format", "json").out)[0]
     empty = REMOVED["too"][2]
-    assert (used["count"], used["size"]) == (3, blocks(project, SHARED, OWN, OTHER, empty))
-    assert used["unused"] == blocks(project, OTHER, empty)
+    assert (used["count"], used["size"]) == (3, blocks(project, [SHARED, OWN, OTHER, empty], layered.values()))
+    idle = [one for name, one in layered.items() if name != "kept"]
+    assert used["unused"] == blocks(project, [OTHER, empty], idle)
     # It says beforehand what it does.
     dry = project.doit("images", "gc", "--dry-run")
     assert set(listed(project)) == set(layered.values())
+    indexes = sum(indexed.size(DataDir(project.data), one) for one in idle)
+    assert indexes > 0
     done = project.doit("images", "gc")
     assert done.code == 0 and dry.out == done.out.replace("freed", "would free"), (dry.out, done.out)
-    assert done.out.splitlines()[-1] == f"freed {(len(OTHER) + 1024) / 1e6:.1f} MB"
+    assert done.out.splitlines()[-1] == f"freed {(len(OTHER) + 1024 + indexes) / 1e6:.1f} MB"
     assert set(listed(project)) == {layered["kept"]} and listed(project)[layered["kept"]]["whole"]
     assert [blob(project, data).exists() for data in (SHARED, OWN, OTHER)] == [True, True, False]
 
@@ -172,8 +179,9 @@ def test_what_is_written_down_of_a_blob_is_given_back_with_it(project: Project, 
     image_id = brought(project, "idle")["idle"]
     places = [project.data / "images/blobs/sha512" / image_id.removeprefix("sha512-"),
               project.data / "images/inventories" / image_id]  # fmt: skip
+    places += [project.data / "images/indexes" / image_id / name for name in ("index.erofs", "record")]
     size = sum(place.stat().st_size for place in places)
-    assert all(place.stat().st_size > 1_000_000 for place in places)
+    assert all(place.stat().st_size > 1_000_000 for place in places[:3])
     (told,) = listed(project).values()
     assert told["size"] == places[0].stat().st_size, "an image is its bytes"
     if "broken" in way:

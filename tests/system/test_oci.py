@@ -24,7 +24,8 @@ from stages.images.entry import Entry, Kind
 from stages.images.finder import Finder
 from stages.images.store import ImageStore
 from stages.trees import ability, forms
-from stages.trees.store import Recipe, TreeStore
+from stages.trees.recipe import Recipe
+from stages.trees.store import TreeStore
 from tests.images.oci_maker import Image, layer, write_layout
 from tests.system import workbench
 from tests.system.erofs_host import Seen, isolated, look, opened
