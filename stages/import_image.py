@@ -44,7 +44,7 @@ def _bring(context: Context, name: str, ask: Ask) -> str:
     try:
         return context.finder.bring(ask, context.progress)
     except ImageError as error:
-        if name != STAGE1 or error.reason != "not-stored":
+        if name != STAGE1 or error.reason != "not-stored" or not context.finder.is_only_a_name(ask):
             raise
         hint = "the built-in ones are crun and fly; `doit images import FILE` brings another one in"
         raise ImageError(error.sentence, hint=hint, reason=error.reason) from error

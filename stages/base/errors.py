@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import os
 
+# What a full disk says, or what a quota allows of it.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _LONGEST = 9000  # characters of a sentence: two paths as long as they may be
 
 
@@ -58,11 +60,18 @@ def worded(error: PodwrightError | OSError) -> PodwrightError:
     name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
     about = f"{name}: " if name else ""
     hint = ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         hint = "make room there; what was stored before is whole"
     elif isinstance(error, PermissionError) and os.geteuid() != 0:
         hint = "run as root"
     return PodwrightError(f"{about}{error.strerror or error}", hint=hint, reason="system")
+
+
+def placed(error: OSError, path: str) -> OSError:
+    """The same error; where it is that there is no room, if it does not say so: that of a write does not."""
+    if error.errno in FULL and error.filename is None:
+        error.filename = path
+    return error
 
 
 class SpecError(PodwrightError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stages.base import entries
-from stages.base.errors import HostError
+from stages.base.errors import HostError, placed
 
 _TEMPORARY = r"\..+\.[0-9a-f]{8}"
 
@@ -39,9 +39,11 @@ def writing(path: Path, mode: int = 0o640, *, durable: bool = True) -> Iterator[
             if durable:
                 os.fsync(descriptor)
             os.rename(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            placed(error, str(path))
         raise
     if durable:
         sync_directory(path.parent)

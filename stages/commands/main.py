@@ -17,6 +17,12 @@ def look_once() -> None:
 class Main(DoitMain):  # type: ignore[misc]
     """doit takes every A=B word for a variable, those of somebody else's command line too, and stumbles over ""."""
 
+    @staticmethod
+    def print_version() -> None:
+        """What `--version` says: doit's own is of doit alone."""
+        print(f"podwright {metadata.version('podwright')}")
+        print(f"doit {metadata.version('doit')}")
+
     def process_args(self, cmd_args: list[str]) -> list[str]:
         """The words without the variables, which are remembered."""
         cut = cmd_args.index("--") if "--" in cmd_args else len(cmd_args)

@@ -32,6 +32,7 @@ _ELSEWHERE = {
     "prune": "did you mean `doit gc`, or `doit images gc`?",
     "rmi": "did you mean `doit images rm`?",
     "delete": "did you mean `doit rm pod=NAME`?",
+    "version": "did you mean `podwright --version`?",
     "validate": "did you mean `doit check`?",
 }
 

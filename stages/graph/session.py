@@ -112,7 +112,19 @@ def _database(pod: PodPaths) -> str:
         if HANDOVER.lock_fd is None:
             return _MEMORY
         files.delete(pod.database)
-    return str(pod.database)
+    return str(pod.database) if HANDOVER.lock_fd is None or _has_room(pod.database) else _MEMORY
+
+
+def _has_room(database: Path) -> bool:
+    """Whether it is there, or can be made as doit makes it, who takes a full disk for damage."""
+    import sqlite3
+
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as made:
+            made.execute("create table if not exists doit (task_id text not null primary key, task_data json)")
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def _is_sound(database: Path) -> bool:

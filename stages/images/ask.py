@@ -17,7 +17,7 @@ class Ask(NamedTuple):
     image_id: the image that a lock file says it is, "" without one; digest: what the lock says the registry has there,
     known where the image is not: it may be an index, and locked for other platforms. strict: no other image will do;
     else that holds for what comes from the network only, as local files are there to be changed. signatures: what the
-    spec demands of appc images; signer: the key that the lock says signed it, "" without one.
+    spec demands of appc images; signer: the key that the lock says signed it, "" without one. pod: whose lock it is.
     """
 
     text: str
@@ -28,6 +28,7 @@ class Ask(NamedTuple):
     strict: bool = False
     signatures: Signatures | None = None
     signer: str = ""
+    pod: str = ""
 
 
 def is_settled(ask: Ask, reference: Reference) -> bool:

@@ -80,6 +80,10 @@ class Finder(NamedTuple):
             case _:
                 return self._noted(ask, reference)
 
+    def is_only_a_name(self, ask: Ask) -> bool:
+        """Whether the reference is an appc name, and nothing in the project is called so."""
+        return isinstance(parse(ask.text, self.project), Named) and not (self.project / ask.text).exists()
+
     def verdict(self, ask: Ask) -> Verdict:
         """Fresh when nothing has to be read or fetched. Raises ImageError for a reference that leads nowhere."""
         reference, found = parse(ask.text, self.project), self.known(ask)
@@ -117,7 +121,7 @@ class Finder(NamedTuple):
         if ask.image_id and found != ask.image_id and (ask.strict or is_remote(reference)):
             raise ImageError(
                 f"{ask.text} is {short(found)}, the lock file says {short(ask.image_id)}",
-                hint="`doit lock pod=NAME --update` accepts what it is now",
+                hint=f"`doit lock pod={ask.pod} --update` accepts what it is now",
                 reason="not-locked",
             )
         if not _is_translated(self.store, found):
@@ -229,7 +233,8 @@ class Finder(NamedTuple):
         except ImageError as error:
             if not ask.digest or error.reason != "not-found":
                 raise
-            hint = "the lock file names this digest; `doit lock pod=NAME --update` looks what the reference means now"
+            again = f"`doit lock pod={ask.pod} --update` looks what the reference means now"
+            hint = f"the lock file names this digest; {again}"
             raise ImageError(error.sentence, hint=hint, reason=error.reason) from error
         self._remember(ask, reference, {"image": made.image_id, "digest": made.digest})
         return made.image_id

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-from stages.base.errors import HostError
+from stages.base.errors import FULL, HostError, placed
 from stages.linux import erofs_mount, idmap, kernel
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ def do(acts: Iterable[Act], userns: int | None = None) -> None:
 def mount_privately(mounts: Iterable[Act], ids: tuple[int, int] | None) -> None:
     """Leave the host's mount namespace, and do the acts there. ids: first and number of the pod's user namespace.
 
-    Raises HostError.
+    Raises HostError, and OSError on a full disk.
     """
     _leave_host()
     try:
@@ -66,6 +66,8 @@ def mount_privately(mounts: Iterable[Act], ids: tuple[int, int] | None) -> None:
         if userns is not None:
             os.close(userns)
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise HostError(
             f"cannot mount the pod's root file systems: {error}",
             hint="`stage0: {overlay: false}` in the spec does without overlay mounts",
@@ -101,10 +103,13 @@ def _copy(_: int | None, source: str, target: str, mode: int, uid: int, gid: int
     with open(source, "rb") as file:
         data = file.read()
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    with open(descriptor, "wb") as file:
-        os.fchown(descriptor, uid, gid)
-        os.fchmod(descriptor, mode)
-        file.write(data)
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchown(descriptor, uid, gid)
+            os.fchmod(descriptor, mode)
+            file.write(data)
+    except OSError as error:
+        raise placed(error, target) from None
 
 
 def _index(userns: int | None, image: str, blobs: list[str], way: str, place: str) -> None:

@@ -13,7 +13,7 @@ import stat
 import sys
 
 from stages.base import entries, place, quickjson
-from stages.base.errors import PodwrightError, worded
+from stages.base.errors import PodwrightError, placed, worded
 from stages.linux import flock, process
 
 TYPE_CHECKING = False
@@ -238,14 +238,14 @@ def _become(record: dict[str, Any], lock_fd: int, light: bool) -> int:
 def _publish(path: str, text: str, mode: int) -> None:
     """As base/files.py, not synced, like everything of a run: a reader sees the old text or the new one."""
     temporary, descriptor = entries.begun(path, mode)
-    with open(descriptor, "wb") as file:
-        try:
+    try:
+        with open(descriptor, "wb") as file:
             file.write(text.encode("utf-8", "surrogateescape"))
             file.flush()
             os.rename(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
+    except OSError as error:
+        os.unlink(temporary)
+        raise placed(error, path) from None
 
 
 def _say(line: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from stages.base import files
 from stages.base.digest import canonical
-from stages.base.errors import HostError
+from stages.base.errors import HostError, PodError
 from stages.base.paths import PodPaths
 from stages.linux import acts, selinux
 from stages.linux.acts import Act
@@ -86,13 +86,18 @@ def furnishing(pod: PodPaths, layers: tuple[Layer, ...], ids: Ids) -> list[Act]:
 
 
 def read_plan(pod: PodPaths) -> list[dict[str, Any]]:
-    """The plan of this run, as JSON values."""
-    plan: list[dict[str, Any]] = json.loads(files.read_small(pod.mount_plan) or b"")
+    """The plan of this run, as JSON values. Raises PodError when nobody made one."""
+    data = files.read_small(pod.mount_plan)
+    if data is None:
+        hint = "`doit run pod=NAME`, without -s, does what comes before"
+        raise PodError("the mounts of this run are not planned", hint=hint, reason="no-plan")
+    plan: list[dict[str, Any]] = json.loads(data)
     return plan
 
 
 def carry_out(plan: list[dict[str, Any]], ids: Ids) -> None:
-    """Leave the host's mount namespace and mount the plan, which without overlay is empty. Raises HostError.
+    """Leave the host's mount namespace and mount the plan, which without overlay is empty. Raises HostError,
+    OSError.
 
     What stage1 itself mounts in the pod's directory must not be on the host either: whoever deletes the pod would
     go through it into the host's own files. Without root nobody can mount anything, nor leave.
@@ -111,7 +116,7 @@ def of_stage1(pod: PodPaths) -> tuple[list[Act], Ids]:
         ids = [int(one) for one in (files.read_small(pod.private_users_prepared) or b"").split(b":") if one]
         shift = (ids[0], ids[1]) if len(ids) == 2 else None
         return mounting(read_plan(pod)[:1], shift is not None), shift
-    except (HostError, OSError, ValueError):
+    except (HostError, PodError, OSError, ValueError):
         return [], None
 
 

@@ -38,10 +38,10 @@ class Pins(NamedTuple):
         found = self._found(row, ask)
         if found is not None:
             held = ask._replace(image_id=found.image_id, digest=found.index_digest or found.digest)
-            return held._replace(strict=self.strict, signer=found.signer)
+            return held._replace(strict=self.strict, signer=found.signer, pod=self.pod)
         if self.strict:
             raise self._refusal(self._missing(row, ask))
-        return ask._replace(digest=self.lock.pinned(row, ask.text)) if self.lock else ask
+        return ask._replace(digest=self.lock.pinned(row, ask.text), pod=self.pod) if self.lock else ask
 
     def tree(self, row: str, ask: Ask) -> tuple[str, ...]:
         """The images that the row's tree has to be made of, strongest first; none where that is not said."""

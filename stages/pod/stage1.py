@@ -71,8 +71,11 @@ class Options(NamedTuple):
 def interface(pod: PodPaths) -> Interface:
     """Read stage1's manifest in the pod. Raises PodError when it is missing or says nonsense."""
     data = files.read_small(pod.stage1_manifest)
+    if data is None:
+        hint = "`doit run pod=NAME` prepares the pod"
+        raise PodError("the pod has no stage1 yet", hint=hint, reason="stage1-manifest")
     try:
-        listed = json.loads(data or b"").get("annotations")
+        listed = json.loads(data).get("annotations")
         found = {one["name"]: one["value"] for one in listed or ()}
         version = int(found.get(f"{_ANNOTATION}interface-version", "1"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

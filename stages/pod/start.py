@@ -25,8 +25,8 @@ Say = Callable[[str], None]
 def ready(plan: Mapping[str, Any], environment: Mapping[str, str], say: Say) -> tuple[str, list[str]]:
     """Carry out the plan up to the exec; returns what to execute, and stage1's argv. say: takes a line for people.
 
-    Raises HostError, PodError. A failure before the pod counts as running leaves it as it was; a failure after that
-    leaves an exited pod.
+    Raises HostError, PodError, OSError. A failure before the pod counts as running leaves it as it was; a failure
+    after that leaves an exited pod.
     """
     pod, options = PodPaths(Path(plan["pod"])), stage1.Options.of(plan["options"])
     debug = say if options.debug else _silent

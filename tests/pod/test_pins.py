@@ -73,13 +73,13 @@ def test_a_binding_lock_must_be_there_and_have_all(tmp_path: Path) -> None:
 
 def test_what_is_locked_is_asked_for_by_its_digest(tmp_path: Path) -> None:
     assert made(tmp_path, Hold.ALL, {}).held("web", Ask("web.aci")) == Ask(
-        "web.aci", image_id=WEB_ID, digest=ACI, strict=True
+        "web.aci", image_id=WEB_ID, digest=ACI, strict=True, pod="shop"
     )
     loose = made(tmp_path, Hold.AUTO, {})
-    assert loose.held("web", Ask("web.aci")) == Ask("web.aci", image_id=WEB_ID, digest=ACI)
-    assert loose.held("web", Ask("other.aci")) == Ask("other.aci")
+    assert loose.held("web", Ask("web.aci")) == Ask("web.aci", image_id=WEB_ID, digest=ACI, pod="shop")
+    assert loose.held("web", Ask("other.aci")) == Ask("other.aci", pod="shop")
     # Of another platform's lock the index is good for this host too.
-    assert loose.held("app", Ask(FOREIGN.reference)) == Ask(FOREIGN.reference, digest=INDEX)
+    assert loose.held("app", Ask(FOREIGN.reference)) == Ask(FOREIGN.reference, digest=INDEX, pod="shop")
     assert made(tmp_path, Hold.NOTHING, {}).held("web", Ask("web.aci")) == Ask("web.aci")
 
 

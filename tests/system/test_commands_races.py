@@ -107,6 +107,38 @@ def test_why_has_no_use_for_what_doit_remembers(project: Project) -> None:
     assert not database.exists()
 
 
+@pytest.mark.parametrize("words", [("list", "-s"), ("list", "--all"), ("info", "manifest")])
+def test_a_look_at_a_pod_that_is_removed_meanwhile_is_no_traceback(project: Project, words: tuple[str, ...]) -> None:
+    assert project.run("job").code == 0
+    with open(project.root / "dodo.py", "a") as dodo:
+        dodo.write(f"\nimport shutil\n\nshutil.rmtree({str(project.pod(UID))!r})\n")
+    done = project.doit(*words, "pod=job")
+    assert done.code in (0, 1) and "manifest" in done.out and "Traceback" not in done.err, done
+    assert not project.pod(UID).exists()
+
+
+def test_a_look_sees_what_doit_remembers_and_changes_nothing_of_it(project: Project) -> None:
+    assert project.run("job").code == 0
+    assert project.doit("ignore", "pod=job", "manifest").code == 0
+    database = project.pod(UID) / "doit.db"
+    before = stamp.at(database)
+    assert "I manifest " in project.doit("list", "-s", "pod=job").out
+    assert "status" in project.doit("info", "pod=job", "manifest").out
+    assert stamp.at(database) == before
+    database.unlink()
+    assert "U manifest " in project.doit("list", "-s", "pod=job").out
+    assert not database.exists()
+
+
+def test_information_about_no_task_is_a_sentence(project: Project) -> None:
+    of_no_pod = project.doit("info", "manifest")
+    assert (of_no_pod.code, of_no_pod.out) == (3, "")
+    assert of_no_pod.err == "ERROR: no task 'manifest'\n  hint: tasks are a pod's: `doit info pod=NAME manifest`\n"
+    of_a_pod = project.doit("info", "pod=job", "nosuch")
+    assert (of_a_pod.code, of_a_pod.err) == (3, "ERROR: 'nosuch' is not a task.\n")
+    assert project.doit("info", "pods").code == 1
+
+
 def test_looking_at_a_pod_from_elsewhere_changes_nothing(project: Project, tmp_path: Path) -> None:
     assert project.run("job").code == 0
     before = stamp.at(project.pod(UID) / "phase")

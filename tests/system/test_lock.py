@@ -213,12 +213,13 @@ def test_a_lock_that_lies_is_not_believed(project: Project, registry: Registry) 
     found = locked(project)["images"]
     path.write_text(sound.replace(found["oci"][0]["digest"], f"sha256:{'0' * 64}"))
     refused(project, f"@sha256:{'0' * 64}")
-    assert "doit lock pod=NAME --update" in project.doit("run", "pod=shop").err
+    assert "doit lock pod=shop --update" in project.doit("run", "pod=shop").err
     path.write_text(sound.replace(f'"{found["stage1"][0]["digest"]}', f'"sha512:{"0" * 128}'))
     refused(project, "stage1 crun is sha512-")
     # The image of something else: it is in the store, but not what the registry has under the digest of the index.
     path.write_text(sound.replace(found["aci"][0]["digest"], found["dependencies"][0]["digest"]))
     refused(project, "images/web.aci is sha512-")
+    assert "doit lock pod=shop --update" in project.doit("run", "pod=shop", "--locked").err
     path.write_text(sound)
     ran(project.doit("run", "pod=shop", "--locked"), "first", "aci first")
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,12 @@ def test_a_command_with_help_behind_it_tells_of_itself(project: Project, script:
     told = project.doit(*words)
     assert told.code == 0 and told.out == project.doit("help", words[0]).out and "OPTIONS" in told.out
     assert not project.pod(UID).exists()
+
+
+def test_the_version_is_podwright_s_own_and_doit_s(project: Project) -> None:
+    told = project.doit("--version").out.splitlines()
+    assert told[0] == f"podwright {metadata.version('podwright')}" and told[1].startswith("doit "), told
+    assert project.doit("version").err == "ERROR: no task 'version'\n  hint: did you mean `podwright --version`?\n"
 
 
 def test_help_is_the_command_s_own_behind_dashes(project: Project) -> None:

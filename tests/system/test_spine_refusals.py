@@ -47,6 +47,35 @@ def stored(data: Path) -> set[str]:
 # ---- words
 
 
+@BOTH_WAYS
+def test_a_start_alone_of_what_is_not_prepared_is_a_sentence(tmp_path: Path, overlay: bool) -> None:
+    """`-s`: a task without those that come before it."""
+    project = make(tmp_path / "project", tmp_path / "data", overlay=overlay)
+    said = sentence(project.doit("run", "-s", "init", "pod=shop"))
+    assert said == "init: the pod has no stage1 yet\n  hint: `doit run pod=NAME` prepares the pod\n"
+    assert project.doit("run", "pod=shop", "manifest").code == 0
+    if overlay:
+        said = sentence(project.doit("run", "-s", "init", "pod=shop"))
+        assert said.startswith("init: the mounts of this run are not planned\n  hint: `doit run pod=NAME`")
+    assert project.doit("run", "pod=shop").out == "ran\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("crnu", "the built-in ones are crun and fly; `doit images import FILE` brings another one in"),
+        ("images", "a root file system is written dir:images"),
+        ("images/stage1.aci", "there are box.aci"),
+        ("sha512-0123456789abcdef", "import it first"),
+    ],
+)
+def test_a_stage1_that_is_not_there_has_the_hint_of_its_word(tmp_path: Path, word: str, hint: str) -> None:
+    project = make(tmp_path / "project", tmp_path / "data", stage1=word)
+    said = sentence(project.doit("run", "pod=shop"))
+    (told,) = [line for line in said.splitlines() if line.startswith("  hint: ")]
+    assert hint in told and (word == "crnu") == ("built-in" in told), said
+
+
 @pytest.mark.parametrize(
     "line", ["run pod=shop pod=other", "pod=other pod=shop", "list pod=other pod=shop", "rm pod=other pod=shop"]
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 FAILURE = 254
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
@@ -17,5 +20,7 @@ class Stage1Error(Exception):
 
 def explain(error: OSError) -> str:
     """An operating system's refusal as a phrase: "/a/b: No such file or directory"."""
-    reason = error.strerror or str(error)
-    return f"{error.filename}: {reason}" if error.filename else reason
+    reason, name = error.strerror or str(error), error.filename
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) and not os.path.isabs(name or ""):
+        name = os.getcwd()  # the pod's directory, and nothing is written elsewhere
+    return f"{name}: {reason}" if name else reason
