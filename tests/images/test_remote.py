@@ -240,9 +240,9 @@ def test_a_server_that_is_fast_enough_may_take_its_time(server: Server, tmp_path
 def test_a_reader_that_takes_its_time_is_not_the_server_s_fault(server: Server, tmp_path: Path) -> None:
     server.pages["/fast"] = Page(os.urandom(3000))
 
-    with Web(patience=0.2, least=5000).open(f"{server.url}/fast") as response:
+    with SLOW.open(f"{server.url}/fast") as response:
         found = [response.read(1000)]
-        time.sleep(0.3)
+        time.sleep(SLOW.patience + 0.1)
         found += [response.read(1000), response.read()]
     assert b"".join(found) == server.pages["/fast"].body
 

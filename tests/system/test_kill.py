@@ -229,7 +229,7 @@ def test_a_preparation_of_all_pods_that_is_asked_to_stop(tmp_path: Path, number:
     while process.poll() is None and not (shop.project.data / "images/incoming").exists():
         pass
     os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert (process.returncode, out) == (130 if number == signal.SIGINT else -number, ""), err
     assert "Traceback" not in err
     shop.check_stores()
@@ -243,8 +243,8 @@ def test_a_killed_preparation_of_all_pods_leaves_nobody_who_goes_on(tmp_path: Pa
     while not (children := psutil.Process(process.pid).children()):
         assert process.poll() is None
     process.kill()
-    process.communicate(timeout=30)
-    psutil.wait_procs(children, timeout=30)
+    process.communicate()
+    psutil.wait_procs(children)
     assert not any(one.is_running() for one in children)
     shop.check_converges()
     shop.check_collected()
