@@ -49,8 +49,11 @@ def test_a_mount_left_behind_fails(tmp_path: Path) -> None:
 
 
 def test_an_orphan_left_behind_fails_and_is_ended(tmp_path: Path) -> None:
-    orphan = "exec sleep 321 </dev/null >/dev/null 2>&1 &"
-    printed = outcome(tmp_path, f"subprocess.run(['sh', '-c', {orphan!r}], check=True)")
+    os.mkfifo(tmp_path / "up")
+    orphan = "sh -c 'echo up; sleep 321; :' </dev/null >up 2>/dev/null &"
+    # For a moment a process that becomes a program has no command line.
+    started = f"subprocess.run(['sh', '-c', {orphan!r}], check=True)"
+    printed = outcome(tmp_path, f"os.chdir({str(tmp_path)!r}); {started}; open('up').readline()")
     assert "1 error" in printed
     assert "sleep 321" in printed
 

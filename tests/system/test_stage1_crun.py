@@ -627,7 +627,8 @@ def test_the_process_that_holds_the_namespaces_gives_nothing_away(pod: HandMadeP
 
 
 def test_what_an_app_leaves_behind_is_reaped(pod: HandMadePod) -> None:
-    pod.add("web", sh("(sleep 0.1 &); (sleep 0.2 &); while ps -o comm | grep -q sleep; do :; done; kill -CHLD 1; echo end"))
+    seen = "while ps -o comm | grep -q sleep; do :; done"
+    pod.add("web", sh(f"(sleep 0.1 &); (sleep 0.2 &); {seen}; kill -CHLD 1; echo end"))
     ended = pod.run()
     assert (ended.stdout, ended.returncode) == ("end\n", 0), ended
 
