@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,19 @@ def test_an_interrupt_that_the_caller_ignores_is_ignored_from_the_first_moment(t
     loading(pod)
     ended = pod.run(prefix=["sh", "-c", 'trap "" INT; exec "$0" "$@"'])
     assert ended.returncode == 5, ended.stderr
+
+
+@FLAVORS
+def test_a_terminal_that_goes_is_told_to_the_app(tmp_path: Path, flavor: str) -> None:
+    """The kernel tells the first process of the session alone, as which `ssh -t HOST doit run` or a window has us."""
+    pod = HandMadePod(tmp_path, flavor)
+    pod.add("web", sh("trap 'exit 7' HUP; touch /tmp/up; sleep 60 & wait; exit 9"))
+    mine, terminal = os.openpty()
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    running = pod.start(prefix=["setsid", "--ctty"], **streams)
+    os.close(terminal)
+    while not (pod.root("web") / "tmp/up").exists():
+        assert running.poll() is None
+        time.sleep(0.01)
+    os.close(mine)
+    assert (running.wait(), pod.status("web")) == (7, "7")

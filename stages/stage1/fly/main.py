@@ -147,8 +147,9 @@ def _run_app(fly: Fly, pod_directory: str, signals: set[signal.Signals], grace: 
             process, status = os.waitpid(child, os.WNOHANG)
             if process:
                 return init.exit_code(status)
-        elif received.si_code != _SI_KERNEL:
-            # What the terminal sends has reached the app already: it is in the same process group.
+        elif received.si_code != _SI_KERNEL or (received.si_signo == signal.SIGHUP and os.getsid(0) == parent):
+            # What the terminal sends has reached the app already: it is in the same process group. That the terminal
+            # itself is gone is sent to the first process of the session alone.
             ends = received.si_signo == signal.SIGTERM
             deadline = min(deadline, time.monotonic() + grace) if ends else deadline
             os.kill(child, fly.app.stop_signal if ends else received.si_signo)
