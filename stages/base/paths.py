@@ -193,6 +193,10 @@ class TreePaths(NamedTuple):
     def rendered(self) -> Path:
         return self.root / "rendered"
 
+    def rendered_in(self, boot: str) -> Path:
+        """The marker of a tree that may not have reached the disk: it counts in one boot of the host."""
+        return self.root / f"rendered.{boot}"
+
 
 class DataDir(NamedTuple):
     """The data directory: what podwright keeps on a host."""

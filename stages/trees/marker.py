@@ -1,7 +1,13 @@
-"""When a tree counts as rendered: its record, and its marker, which is written last and removed first."""
+"""When a tree counts as rendered: its record, and its marker, which is written last and removed first.
+
+A tree that is quickly read or made again is not brought to the disk while somebody waits for it: its marker carries
+the id of the host's boot. In that boot what was written is there, whatever the disk has. After another one it is read
+once, and marked for good if it is whole.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable
@@ -14,16 +20,38 @@ from stages.base.paths import TreePaths
 from stages.linux import kernel
 from stages.trees.recipe import FORMAT
 
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
-def seal(paths: TreePaths, made: dict[str, Any]) -> None:
-    """Record what the tree is made of and how, bring all of it to the disk, then say that it is rendered."""
+
+def seal(paths: TreePaths, made: dict[str, Any], *, durable: bool) -> None:
+    """Record what the tree is made of and how, then say that it is rendered: for good, or in this boot."""
     files.publish(paths.record, canonical({"format": FORMAT, **made}), 0o644, durable=False)
+    if durable:
+        settle(paths)
+    else:
+        files.publish(paths.rendered_in(_boot()), b"", 0o644, durable=False)
+
+
+def settle(paths: TreePaths) -> None:
+    """Bring all of the tree to the disk, then mark it for good."""
     descriptor = os.open(paths.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         kernel.syncfs(descriptor)
     finally:
         os.close(descriptor)
     files.publish(paths.rendered, b"", 0o644, durable=False)
+    for old in _of_boots(paths):
+        old.unlink()
+
+
+def is_rendered(paths: TreePaths) -> bool:
+    """Whether the tree says that it is there, good or bad."""
+    return paths.rendered.exists() or paths.rendered_in(_boot()).exists()
+
+
+def is_in_doubt(paths: TreePaths) -> bool:
+    """Whether the tree was there in another boot, and nobody has looked since how much of it the disk has."""
+    return not is_rendered(paths) and bool(_of_boots(paths))
 
 
 def record(paths: TreePaths) -> dict[str, Any] | None:
@@ -35,9 +63,25 @@ def record(paths: TreePaths) -> dict[str, Any] | None:
     return document if isinstance(document, dict) and document.get("format") == FORMAT else None
 
 
-def take_away(paths: TreePaths, garbage: Path, take: Callable[[Path, Path], object] = files.discard) -> None:
-    """Remove the marker, then the rest: a crash in between must not look rendered (contract D.8)."""
-    if paths.rendered.exists():
-        paths.rendered.unlink()
+def unmark(paths: TreePaths) -> None:
+    """Have the tree be none, before anything of it is touched; a crash must not bring it back (contract D.8)."""
+    markers = [one for one in (paths.rendered, *_of_boots(paths)) if one.exists()]
+    for one in markers:
+        one.unlink()
+    if markers:
         files.sync_directory(paths.root)
+
+
+def take_away(paths: TreePaths, garbage: Path, take: Callable[[Path, Path], object] = files.discard) -> None:
+    """Remove the marker, then the rest."""
+    unmark(paths)
     take(paths.root, garbage)
+
+
+def _of_boots(paths: TreePaths) -> list[Path]:
+    return list(paths.root.glob(paths.rendered_in("*").name))
+
+
+@functools.cache
+def _boot() -> str:
+    return _BOOT.read_text().strip()

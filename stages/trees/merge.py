@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from stages.images.entry import Entry, Kind
@@ -31,6 +31,13 @@ class Layer(NamedTuple):
     changes: bool = False
     whiteouts: frozenset[bytes] = frozenset()
     opaque: frozenset[bytes] = frozenset()
+
+
+def handed_over(entries: list[Entry]) -> Iterator[Entry]:
+    """The entries, in order, none of which stays here once it was taken: a large image is in memory once."""
+    entries.reverse()
+    while entries:
+        yield entries.pop()
 
 
 def merge(layers: Sequence[Layer]) -> Tree:

@@ -7,7 +7,7 @@
   record        what the tree is made of, its form, and what tells whether it moved
   listing       of a tree of files, one line per entry, to say which one moved
   contents      of a tree of files likewise, with digests, to say which one is damaged
-  rendered      the marker: written last, removed first; what it vouches for has reached the disk before it
+  rendered      the marker: written last, removed first (see marker)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,7 +34,6 @@ from stages.trees.forms import Lower
 from stages.trees.recipe import Recipe
 
 if TYPE_CHECKING:
-    from stages.images.entry import Entry
     from stages.linux import erofs
     from stages.trees.merge import Layer
     from stages.trees.model import Tree
@@ -50,8 +49,9 @@ class TreeStore(NamedTuple):
     def verdict(self, tree_id: str) -> Verdict:
         """The quick check: is the tree there, and has nothing in it moved? Reads names and inodes, no content."""
         paths = self.data.tree(tree_id)
-        if not paths.rendered.exists():
-            return Verdict.stale(f"tree {short(tree_id)} is not rendered")
+        if not marker.is_rendered(paths):
+            doubt = "was made before this host's last start, and is read once"
+            return Verdict.stale(f"tree {short(tree_id)} {doubt if marker.is_in_doubt(paths) else 'is not rendered'}")
         record = marker.record(paths)
         if record is None:
             return Verdict.stale(f"the record of tree {short(tree_id)} cannot be read")
@@ -72,9 +72,12 @@ class TreeStore(NamedTuple):
         tree_id, paths = recipe.tree_id, self.data.tree(recipe.tree_id)
         with locks.held(self.data.tree_locks / tree_id):
             verdict = self.verdict(tree_id)
+            if not verdict.fresh and marker.is_in_doubt(paths) and self._outlived(paths):
+                marker.settle(paths)
+                verdict = self.verdict(tree_id)
             if verdict.fresh:
                 return
-            if paths.rendered.exists():
+            if marker.is_rendered(paths):
                 progress.warn(f"tree cache is in a bad state: {verdict.reasons[0].text()}; rebuilding")
             # A pod that runs may have the bad one as a lower layer: it keeps it. One without a record never was one.
             marker.take_away(paths, self.data.garbage, files.put_aside if paths.record.exists() else files.discard)
@@ -82,7 +85,9 @@ class TreeStore(NamedTuple):
             with contextlib.ExitStack() as failing:
                 failing.callback(self._give_back, paths)
                 made = self._ready_made(recipe, paths) or self._written(recipe, paths, progress)
-                marker.seal(paths, {"images": [[one.image_id, one.level] for one in recipe.ingredients], **made})
+                made["images"] = [[one.image_id, one.level] for one in recipe.ingredients]
+                # Of the others there may be much to read after a crash.
+                marker.seal(paths, made, durable=not recipe.plain and made["form"] == forms.DIRECTORY)
                 failing.pop_all()
 
     def prebuild(self, image_id: str) -> None:
@@ -139,7 +144,7 @@ class TreeStore(NamedTuple):
 
     def is_rendered(self, tree_id: str) -> bool:
         """Whether the tree says that it is there, good or bad."""
-        return self.data.tree(tree_id).rendered.exists()
+        return marker.is_rendered(self.data.tree(tree_id))
 
     def remove(self, tree_id: str) -> None:
         """Take a tree out of the store; nobody may be using it."""
@@ -155,12 +160,12 @@ class TreeStore(NamedTuple):
         verdict = self._full(tree_id, jobs, is_whole or self.images.rehash)
         if not verdict.fresh:
             with locks.held(self.data.tree_locks / tree_id):
-                self.data.tree(tree_id).rendered.unlink(missing_ok=True)
+                marker.unmark(self.data.tree(tree_id))
         return verdict
 
     def _full(self, tree_id: str, jobs: int, is_whole: Callable[[str], bool]) -> Verdict:
         record = marker.record(self.data.tree(tree_id))
-        if record is None or not self.data.tree(tree_id).rendered.exists():
+        if record is None or not self.is_rendered(tree_id):
             return Verdict.stale(f"tree {short(tree_id)} is not rendered")
         found = forms.full(record, self.data.tree(tree_id), jobs)
         if record["form"] == forms.DIRECTORY:
@@ -174,6 +179,14 @@ class TreeStore(NamedTuple):
             return sorted(name for name in os.listdir(self.data.trees) if not name.startswith("."))
         except FileNotFoundError:
             return []
+
+    def _outlived(self, paths: TreePaths) -> bool:
+        """Whether a tree is whole, by its digests, of which nobody knows whether all of it reached the disk."""
+        record = marker.record(paths)
+        try:
+            return record is not None and forms.full(record, paths, jobs=1).fresh
+        except OSError:
+            return False
 
     def _check_archives(self, recipe: Recipe) -> None:
         for image_id in recipe.image_ids:
@@ -191,12 +204,12 @@ class TreeStore(NamedTuple):
 
     def _layers(self, one: Ingredient) -> list[Layer]:
         """What an image adds to the tree, strongest first: an archive as a whole, or the layers of an OCI image."""
-        from stages.trees.merge import Layer
+        from stages.trees.merge import Layer, handed_over
 
         return [
             Layer(
                 str(it.blob),
-                _handed_over(list(it.entries)),
+                handed_over(list(it.entries)),
                 one.whitelist,
                 one.ancestors,
                 it.changes,
@@ -261,13 +274,6 @@ class TreeStore(NamedTuple):
 
     def _way(self) -> erofs.Way | None:
         return ability.way(self.data)
-
-
-def _handed_over(entries: list[Entry]) -> Iterator[Entry]:
-    """The entries, in order, none of which stays here once it was taken: a large image is in memory once."""
-    entries.reverse()
-    while entries:
-        yield entries.pop()
 
 
 def _facts(tree: Tree) -> dict[str, Any]:
