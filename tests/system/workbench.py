@@ -64,7 +64,9 @@ class Project:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / "dodo.py", self.root)
         if self.own_code:
-            shutil.copytree(CHECKOUT / "stages", self.root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+            # With the bytecode, which goes with the time of its source; another process may just write some.
+            unfinished = shutil.ignore_patterns("*.pyc.*")
+            shutil.copytree(CHECKOUT / "stages", self.root / "stages", ignore=unfinished)
             shutil.copytree(CHECKOUT / "schemas", self.root / "schemas")
 
     def write(self, spec: dict[str, Any]) -> Path:
