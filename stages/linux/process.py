@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
+import gc
 import os
 import sys
 import time
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # Of the number of descriptors that a caller passes: a process cannot have more than some ten million.
 _MOST_DIGITS = 8
+# When Python looks for garbage, before anybody has said otherwise.
+_COLLECTING = gc.get_threshold()
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # as in a shell
 
 
@@ -69,6 +72,7 @@ def go_on(program: str, argv: list[str], added: Mapping[str, str], directory: st
     os.chdir(directory)
     _each_other(lock_fd, os.close)
     os.environ.update(added)
+    gc.set_threshold(*_COLLECTING)
     for name in [name for name in sys.modules if name.partition(".")[0] == __name__.partition(".")[0]]:
         del sys.modules[name]
     sys.argv[:] = [program, *argv[1:]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise
@@ -74,6 +73,8 @@ class _Worker:
 
     def answer(self) -> list[Any]:
         """Wait for the results. Raises what the work raised."""
+        import pickle  # while the other process has its share
+
         text = b"".join(self._pieces())
         _, status = os.waitpid(self.pid, 0)
         self._running = False
@@ -97,6 +98,8 @@ def _serve(sender: int, share: range, work: Callable[[range], list[Any]]) -> Non
     """The forked process: never returns, and runs nothing that its parent had planned for its own end."""
     status = 1
     try:
+        import pickle
+
         try:
             answer: tuple[list[Any], Exception | None] = (work(share), None)
         except Exception as error:
