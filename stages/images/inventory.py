@@ -12,7 +12,6 @@ import contextlib
 import functools
 import hashlib
 import marshal
-import os
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -21,13 +20,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from stages.base import files
-from stages.images import aci, acl, entry, layer, pax, placement, sparse, tar, tarheader
 from stages.images.blobs import Blobs
 from stages.images.entry import Entry, Extent, Kind
 
 # A layer's id is the diff id, which OCI has as sha256; appc's archives have sha512.
 _LAYER = "sha256-"
-_CODE = (acl, aci, entry, layer, pax, placement, sparse, tar, tarheader, sys.modules[__name__])
+# The modules that say what is in an archive. To recall what they said takes none of them but entry.
+_CODE = ("acl", "aci", "entry", "inventory", "layer", "pax", "placement", "sparse", "tar", "tarheader")
 _HEAD = 2 * hashlib.sha256().digest_size
 _LENGTH = struct.Struct("<I")
 _AT_ONCE = 1024  # entries, so that only these are there twice
@@ -90,6 +89,8 @@ def write(blobs: Blobs, blob_id: str, found: Inventory) -> None:
 
 def read(descriptor: int, blob_id: str, upto: Callable[[int], int] | None = None) -> Inventory:
     """What is in an archive that is to be, or is, this blob. upto: of one that still grows. Raises ImageError."""
+    from stages.images import aci, layer, tar
+
     if not is_layer(blob_id):
         return Inventory(aci.read(descriptor, upto).members)
     made = layer.changes(tar.read_entries(descriptor, upto))
@@ -148,8 +149,8 @@ def _code() -> bytes:
     """A digest of the code that says what is in an archive, and of the Python that writes it down; b"" without it."""
     whole = hashlib.sha256(f"{sys.version} {marshal.version}".encode())
     try:
-        for module in _CODE:
-            whole.update(Path(os.fspath(module.__file__ or "")).read_bytes())
+        for name in _CODE:
+            whole.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     except OSError:  # the modules are in no files
         return b""
     return whole.digest()

@@ -79,7 +79,11 @@ def take_away(paths: TreePaths, garbage: Path, take: Callable[[Path, Path], obje
 
 
 def _of_boots(paths: TreePaths) -> list[Path]:
-    return list(paths.root.glob(paths.rendered_in("*").name))
+    try:
+        names = os.listdir(paths.root)
+    except FileNotFoundError:
+        return []
+    return [paths.root / name for name in names if name.startswith(paths.rendered_in("").name)]
 
 
 @functools.cache
