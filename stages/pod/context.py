@@ -22,7 +22,7 @@ from stages.images.lockfile import Hold
 from stages.images.manifest import Dependency
 from stages.images.store import ImageStore
 from stages.linux import overlay
-from stages.pod import labels, manifest, pins, shifts, stage1
+from stages.pod import labels, pins, ready, shifts, stage1
 from stages.pod.labels import Labels
 from stages.pod.pins import Pins
 from stages.spec.model import OverlayMode, PodSpec, Range, Users
@@ -88,7 +88,7 @@ class Context:
         data = files.read_or_none(path)
         if data is None:
             raise PodError(f"no pod manifest {self.spec.stage0.pod_manifest}", reason="no-ready-manifest")
-        return manifest.read_ready(data, self.spec.stage0.pod_manifest)
+        return ready.read(data, self.spec.stage0.pod_manifest)
 
     @cached_property
     def apps(self) -> dict[str, str]:

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from stages.base.errors import PodError
-from stages.pod import manifest
+from stages.pod import manifest, ready
 
 GOOD = {"apps": [{"name": "web", "image": {"id": "sha512-ab"}}]}
 
 
-def ready(document: Any) -> dict[str, Any]:
-    return manifest.read_ready(json.dumps(document).encode(), "pod.json")
+def read(document: Any) -> dict[str, Any]:
+    return ready.read(json.dumps(document).encode(), "pod.json")
 
 
 def test_what_is_not_read_is_kept() -> None:
     document = {**GOOD, "userLabels": {"a": "b"}, "volumes": [{"name": "x", "kind": "empty"}]}
-    assert ready(document) == document
+    assert read(document) == document
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_is_not_read_is_kept() -> None:
 @pytest.mark.contract("A.6 validatePodManifest", "L.2 no apps")
 def test_what_cannot_be_prepared_is_refused(document: Any, reason: str) -> None:
     with pytest.raises(PodError) as refused:
-        ready(document)
+        read(document)
     assert refused.value.reason == reason and "pod.json" in refused.value.sentence
     assert "object" not in refused.value.sentence and "indices" not in refused.value.sentence
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_prepared_is_refused(document: Any, reason: str) -> None:
 )
 def test_what_is_no_json_is_refused(data: bytes) -> None:
     with pytest.raises(PodError) as refused:
-        manifest.read_ready(data, "pod.json")
+        ready.read(data, "pod.json")
     assert refused.value.reason == "ready-manifest"
 
 
