@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.base.errors import PodError
 from stages.pod import app_section
-from stages.spec.model import EmptyDir, HostPath, PodSpec, Volume
+from stages.spec.model import EmptyDir, HostPath, PodSpec, Port, Volume
 
 if TYPE_CHECKING:
     from stages.pod.context import Context
@@ -71,12 +71,7 @@ def _generated(context: Context) -> Document:
         volumes += implied
     _tell_read_only(volumes, apps)
     generated: Document = {"acVersion": AC_VERSION, "acKind": "PodManifest", "apps": apps}
-    exposed = [
-        {"name": port.name, "hostPort": port.host_port, **({"hostIP": port.host_ip} if port.host_ip else {})}
-        for app in spec.apps
-        for port in app.ports
-        if port.host_port is not None
-    ]
+    exposed = [_exposed(port) for app in spec.apps for port in app.ports if port.host_port is not None]
     optional = {"volumes": volumes, "ports": exposed, "annotations": _annotations(spec)}
     optional |= {"userAnnotations": dict(spec.annotations), "userLabels": dict(spec.labels)}
     return generated | {key: value for key, value in optional.items() if value}
@@ -92,6 +87,13 @@ def _tell_read_only(volumes: list[Document], apps: list[Document]) -> None:
         flags = [point.get("readOnly", False) for point in points if point["name"] == volume["name"]]
         if flags and all(flags):
             volume["readOnly"] = True
+
+
+def _exposed(port: Port) -> Document:
+    """A port of the host, and where it leads: by its name alone it could be one of the image of another app, too."""
+    target = {"name": port.name, "port": port.port, "protocol": port.protocol.value}
+    made: Document = {"name": port.name, "hostPort": port.host_port, "podPort": target}
+    return made | ({"hostIP": port.host_ip} if port.host_ip else {})
 
 
 def _annotations(spec: PodSpec) -> list[Mapping[str, str]]:

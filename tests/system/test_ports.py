@@ -38,11 +38,15 @@ while True:
 def test_a_host_port_leads_to_the_app_of_the_default_network(tmp_path: Path) -> None:
     host = ["unshare", "--net", "--mount", "sh", "-c", HOST]
     project = Project(tmp_path / "project", tmp_path / "data", wrapper=host)
-    project.image("web.aci", workbench.manifest("example.com/web"), workbench.busybox())
+    # The image says the port as well, and so the other app, which is of the same image, has one of that name.
+    image = workbench.manifest("example.com/web", app=["/bin/true"])
+    image["app"]["ports"] = [{"name": "http", "port": 8080, "protocol": "tcp"}]
+    project.image("web.aci", image, workbench.busybox())
     serve = "trap 'exit 5' TERM; echo up; while :; do echo answer | /bin/busybox nc -l -p 8080 & wait $!; done"
     ports = [{"name": "http", "containerPort": 8080, "hostPort": 18080}]
     app = {"name": "web", "image": "images/web.aci", "command": ["/bin/sh", "-c", serve], "ports": ports}
-    project.write(workbench.spec("shop", UID, [app], net=["default"]))
+    other = {"name": "other", "image": "images/web.aci"}
+    project.write(workbench.spec("shop", UID, [app, other], net=["default"]))
     process = project.started("run", "pod=shop")
     assert process.stdout is not None
     try:
