@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from importlib import metadata
 
 from doit import plugin
@@ -12,6 +13,12 @@ def look_once() -> None:
     """Have doit look through the installed packages once in this process; it does for each kind, 5 ms each."""
     found = metadata.entry_points()
     plugin.entry_points_impl = lambda: found.select
+
+
+def end_with_reader(words: list[str]) -> None:
+    """Have doit's own commands that only print end in silence, as others do, when nobody reads on: not by traceback."""
+    if words and words[0] in ("help", "list", "info", "tabcompletion", "--version", "--help"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 class Main(DoitMain):  # type: ignore[misc]

@@ -52,9 +52,10 @@ def _podwright() -> int:
             return code
     _with_packages()
     from stages.commands.common import guarded
-    from stages.commands.main import Main, look_once
+    from stages.commands.main import Main, end_with_reader, look_once
 
     look_once()
+    end_with_reader(words)
     return guarded(lambda: int(Main().run(words) or 0))
 
 
@@ -68,16 +69,19 @@ def _doit() -> int:
     _with_packages()
     from doit.doit_cmd import DoitMain
 
-    from stages.commands.main import look_once
+    from stages.commands.main import end_with_reader, look_once
 
     look_once()
+    end_with_reader(words)
     return int(DoitMain().run(words) or 0)
 
 
 def _asked() -> list[str]:
-    """The words of the command line; `COMMAND --help`, which doit has not, is its `help COMMAND`."""
+    """The words of the command line; `COMMAND --help` and `-h`, which doit has not, are its `help`."""
     words = sys.argv[1:]
     ours = words[: words.index("--")] if "--" in words else words
+    if ours == ["-h"]:
+        return ["help"]
     if ours and ours[0][:1] != "-" and not {"--help", "-h"}.isdisjoint(ours):
         return ["help", ours[0]]
     return words

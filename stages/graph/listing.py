@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stages.base.errors import shown
+from doit.exceptions import TaskFailed
+
+from stages.base.errors import PodwrightError, shown, worded
 from stages.base.paths import PodPaths
 from stages.graph import session
 from stages.pod import state
@@ -16,11 +18,20 @@ from stages.spec.catalog import Catalog
 
 def task(project: Path) -> dict[str, Any]:
     """A task that prints one line for every pod, and for every spec that cannot be read."""
-    return {"actions": [(show, (project,))], "uptodate": [False], "verbosity": 2}
+    return {"actions": [(_told, (project,))], "uptodate": [False], "verbosity": 2}
+
+
+def _told(project: Path) -> TaskFailed | None:
+    """doit's action: what goes wrong is a sentence, not a traceback."""
+    try:
+        show(project)
+    except (PodwrightError, OSError) as error:
+        return TaskFailed(worded(error).text(), report=False)
+    return None
 
 
 def show(project: Path) -> None:
-    """Print the list to stdout."""
+    """Print the list to stdout. Raises HostError, OSError."""
     data = session.data_dir()
     lines = []
     for entry in Catalog(project, data.cache).entries():

@@ -60,9 +60,21 @@ def test_a_pod_runs_whether_or_not_anybody_can_be_told(project: Project, program
 
 @PROGRAMS
 def test_a_reader_that_is_gone_gets_no_traceback(project: Project, program: str) -> None:
-    for words in ("", "ps", "why pod=job", "check", "status pod=job", "images"):
+    stock = ("help", "-h", "help run", "gc --help", "list pod=job", "info pod=job init", "tabcompletion", "--version")
+    for words in ("", "ps", "why pod=job", "check", "status pod=job", "images", *stock):
         done = shell(project, program, f"$P {words} | true; exit ${{PIPESTATUS[0]}}")
         assert "Traceback" not in done.err and "BrokenPipe" not in done.err, (words, done.err)
+
+
+@PROGRAMS
+def test_what_the_list_of_pods_meets_is_a_sentence(project: Project, program: str) -> None:
+    done = shell(project, program, "$P > /dev/full")
+    assert done.code == 1 and "No space left" in done.err and "Traceback" not in done.err, done
+    project.data.mkdir(exist_ok=True)
+    (project.data / "version").write_text("9\n")
+    done = shell(project, program, "$P")
+    assert done.code == 1 and "has format '9'" in done.err and "Traceback" not in done.err, done
+    (project.data / "version").unlink()
 
 
 def test_programs_without_docstrings_run_as_well(project: Project) -> None:
