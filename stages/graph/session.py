@@ -175,6 +175,13 @@ def prepared(tasks: list[Any]) -> None:
         state.enter(pod, state.Phase.PREPARED)
 
 
+def _by_root() -> str:
+    """The command line for root, the program by its path: sudo does not look into an activated .venv."""
+    import shlex
+
+    return shlex.join(["sudo", os.path.abspath(sys.argv[0]), *sys.argv[1:]])
+
+
 def take(context: Context) -> None:
     """Make the pod ours. The lock is held from here until stage1's last process ends."""
     with WITNESS.watching():
@@ -182,7 +189,7 @@ def take(context: Context) -> None:
     if os.geteuid() != 0:
         raise HostError(
             "preparing and running a pod needs root: file owners, devices and mounts",
-            hint="run it with sudo; check, list and images work without",
+            hint=f"`{_by_root()}`; check, list and images work without",
             reason="not-root",
         )
     initialise(context.data)

@@ -14,7 +14,7 @@ import pytest
 
 from stages.images import build
 from tests.system import workbench
-from tests.system.workbench import CHECKOUT, Project, Result
+from tests.system.workbench import CHECKOUT, DOIT, Project, Result
 
 pytestmark = pytest.mark.system
 
@@ -291,7 +291,8 @@ def as_nobody(project: Project) -> None:
 def test_somebody_who_may_not_write_the_data_directory(open_folder: Path) -> None:
     project = make(open_folder / "project", open_folder / "data")
     as_nobody(project)
-    assert "needs root" in sentence(project.doit("run", "pod=shop"))
+    said = sentence(project.doit("run", "pod=shop"))
+    assert "needs root" in said and f"hint: `sudo {DOIT} run pod=shop`; " in said, said
     assert project.doit().out.startswith("shop ")
     assert not project.data.exists()
 
@@ -301,7 +302,7 @@ def test_somebody_who_may_not_read_what_root_prepared(open_folder: Path) -> None
     assert project.doit("run", "pod=shop").code == 0
     as_nobody(project)
     said = sentence(project.doit("run", "pod=shop"))
-    promised = said.partition("sudo; ")[2].partition(" work without")[0].replace(" and ", ", ").split(", ")
+    promised = said.partition("`; ")[2].partition(" work without")[0].replace(" and ", ", ").split(", ")
     assert len(promised) > 1, said
     assert [word for word in promised if project.doit(word).code] == []
 
