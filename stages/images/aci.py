@@ -14,6 +14,8 @@ from stages.images.tarheader import shown
 MANIFEST = b"manifest"
 ROOTFS = b"rootfs"
 MAX_MANIFEST = 16 << 20
+# Said of what is no appc image: what it probably is.
+_OTHERS = "OCI images are written oci-archive:FILE or docker-archive:FILE, an unpacked root file system dir:DIR"
 
 
 class Layout(NamedTuple):
@@ -58,7 +60,7 @@ def layout(entries: Iterable[Entry]) -> Layout:
             manifest = _manifest(entry)
         elif entry.name or entry.kind is not Kind.DIRECTORY:
             message = f'the image has {shown(entry.name)} beside "manifest" and "rootfs"'
-            raise ImageError(message, reason="layout")
+            raise ImageError(message, hint=_OTHERS, reason="layout")
     if manifest is None:
         raise ImageError('the image has no "manifest"', reason="layout")
     if not members:

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stages.base.errors import ImageError
-from stages.images.reference import Directory, Layout, LocalFile, Reference, in_registry, is_remote, of_directory
+from stages.images.reference import (
+    Directory,
+    Layout,
+    LocalFile,
+    Reference,
+    in_engine,
+    in_registry,
+    is_remote,
+    of_directory,
+)
 from stages.spec.model import PullPolicy, Signatures
 
 
@@ -47,6 +56,8 @@ def not_stored(text: str, project: Path, more: str = "") -> ImageError:
         hint = of_directory(text)
     elif (project / text).exists():
         hint = f"a file is written ./{text}; of OCI images oci-archive:{text} or docker-archive:{text}"
+    elif engine := in_engine(text):
+        hint = f"images that podman or docker has come by a file: `{engine}`, and then docker-archive:FILE"
     elif registry := in_registry(text):
         hint += f"; of a registry it is written {registry}"
     return ImageError(f"no image {text!r} in the store{more}", hint=hint, reason="not-stored")

@@ -120,6 +120,15 @@ def in_registry(text: str) -> str:
     return f"docker://{text}" if found else ""
 
 
+def in_engine(text: str) -> str:
+    """The command that writes the image which podman or docker itself has under `text` into a file, or ""."""
+    for prefix, program in (("docker-daemon:", "docker"), ("containers-storage:", "podman"), ("localhost/", "podman")):
+        name = text.removeprefix(prefix)
+        if name not in (text, ""):
+            return f"{program} save -o FILE {text if prefix.endswith('/') else name}"
+    return ""
+
+
 def _url(text: str) -> Url:
     if re.fullmatch(rf"https?://{_HOST}/[!-~]+", text, re.ASCII) is None or "#" in text:
         hint = "write https://HOST/PATH.aci, without a password and with %20 for a blank"

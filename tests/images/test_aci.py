@@ -51,6 +51,12 @@ REFUSED = {
 }
 
 
+def test_who_gives_an_archive_of_another_kind_is_told_how_that_is_written() -> None:
+    with pytest.raises(ImageError) as caught:
+        layout([Entry(b"blobs", Kind.DIRECTORY)])
+    assert all(word in caught.value.hint for word in ("oci-archive:", "docker-archive:", "dir:"))
+
+
 @pytest.mark.contract("M 37")
 @pytest.mark.parametrize(("entries", "reason"), REFUSED.values(), ids=REFUSED.keys())
 def test_other_layouts_are_refused(entries: list[Entry], reason: str) -> None:
