@@ -27,8 +27,12 @@ _PRIVILEGED = (
     "devices as hostPath volumes"
 )
 
+_STAGE0 = dict.fromkeys("stage1 net privateUsers overlay inheritEnv".split(), "it belongs into `stage0`, beside `spec`")
+
 FIELDS = {
     "": {
+        **dict.fromkeys("containers volumes hostname restartPolicy".split(), "it belongs into `spec`: indent it"),
+        **_STAGE0,
         "status": "that is what a cluster tells of a pod: leave it out",
         "version": "a compose file has one, a pod has `apiVersion: v1`",
         "services": "a compose file is none; a service is an element of `spec.containers`",
@@ -39,6 +43,7 @@ FIELDS = {
         **dict.fromkeys(("creationTimestamp", "ownerReferences", "resourceVersion", "managedFields"), _CLUSTER),
     },
     "spec": {
+        **_STAGE0,
         **dict.fromkeys(("template", "replicas", "selector", "strategy"), _TEMPLATE),
         "hostNetwork": "the host's network is `stage0: {net: [host]}`",
         "hostPID": "apps see the pod's processes only; `stage0: {stage1: fly}` runs one app in the host's namespaces",
@@ -99,6 +104,7 @@ FIELDS = {
         "terminationMessagePath": _CLUSTER,
         "terminationMessagePolicy": _CLUSTER,
     },
+    "spec.containers.resources": {one: f"did you mean 'limits: {{{one}: ...}}'?" for one in ("cpu", "memory", "pids")},
     "spec.containers.env": {
         "valueFrom": "write the value; `stage0: {inheritEnv: true}` gives apps the variables that doit has",
     },
@@ -151,8 +157,12 @@ def shape(path: Path, written: Any) -> str:
         return "write [{name: NAME, value: VALUE}]; `stage0.env` is a mapping, for all apps"
     if last in ("runAsUser", "runAsGroup") and isinstance(written, str) and not written.isdecimal():
         return f"a name is written into `stage0.apps.NAME.{last.removeprefix('runAs').lower()}`"
-    if last in ("add", "drop") and isinstance(written, str):
+    if last in ("add", "drop", "net", "dependencies") and isinstance(written, str):
         return f"write [{written}]"
+    if last == "hostPath" and isinstance(written, str):
+        return f"write {{path: {written}}}"
+    if last in ("containers", "volumes", "volumeMounts", "ports") and isinstance(written, dict):
+        return "each element begins with `- `"
     return ""
 
 

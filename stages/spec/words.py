@@ -76,8 +76,17 @@ def _required(path: Path, error: Any) -> Iterator[Fault]:
     # jsonschema makes one error of every missing key, and names it only in its sentence.
     name = next(name for name in error.validator_value if f"{name!r} is a required" in error.message)
     examples = error.schema.get("properties", {}).get(name, {}).get("examples")
+    if name == "uid":
+        examples = [_fresh_uuid()]
     hint = f"for example `{name}: {show(examples[0])}`" if examples else ""
     yield Fault((*path, name), "missing", hint)
+
+
+def _fresh_uuid() -> str:
+    """One to be copied: the same example for everybody would become two pods of one UUID."""
+    import uuid
+
+    return str(uuid.uuid4())
 
 
 def _unknown(path: Path, error: Any) -> Iterator[Fault]:
@@ -132,7 +141,8 @@ def _choice(path: Path, error: Any) -> Iterator[Fault]:
 def _only(path: Path, error: Any) -> Iterator[Fault]:
     from stages.spec import kubernetes
 
-    message = f"{show(error.instance)} is not allowed, it must be {show(error.validator_value)}"
+    own = error.schema.get("errorMessage") or f"is not allowed, it must be {show(error.validator_value)}"
+    message = f"{show(error.instance)} {own}"
     yield Fault(path, message, kubernetes.value(path, error.instance))
 
 

@@ -25,6 +25,7 @@ def _there(place: str, name: str) -> dict[str, Any]:
         "spec.volumes": spec(spec={"volumes": [{"name": "data", name: {}}]}),
         "spec.volumes.emptyDir": spec(spec={"volumes": [{"name": "data", "emptyDir": {name: "x"}}]}),
         "spec.containers": spec(app={name: "x"}),
+        "spec.containers.resources": spec(app={"resources": {name: "x"}}),
         "spec.containers.env": spec(app={"env": [{"name": "A", name: {}}]}),
         "spec.containers.volumeMounts": spec(
             app={"volumeMounts": [{"name": "data", "mountPath": "/data", name: "x"}]}, spec=_DATA
@@ -85,11 +86,20 @@ def test_what_is_said_helps(says: str, data: dict[str, Any]) -> None:
         ("without quotes: 1000", spec(app={"securityContext": {"runAsUser": "1000"}})),
         ("without quotes: true", spec(app={"securityContext": {"readOnlyRootFilesystem": "true"}})),
         ("a name is written into `stage0.apps.NAME.user`", spec(app={"securityContext": {"runAsUser": "www"}})),
+        ("write {path: /srv}", spec(spec={"volumes": [{"name": "a", "hostPath": "/srv"}]})),
+        ("write [host]", {**spec(), "stage0": {"net": "host"}}),
+        ("each element begins with `- `", {**spec(), "spec": {"containers": {"name": "a", "image": "b"}}}),
         ("", spec(app={"ports": ["127.0.0.1:80:80"]})),
     ],
 )
 def test_a_value_of_another_shape_is_told_how_it_is_written(hint: str, data: dict[str, Any]) -> None:
     assert the_problem(data).hint == hint
+
+
+@pytest.mark.parametrize("written", [True, "yes"])
+def test_private_users_are_told_all_that_they_may_be(written: Any) -> None:
+    told = the_problem({**spec(), "stage0": {"privateUsers": written}}).message
+    assert told.endswith("is not allowed, it must be one of: false, auto, {shift: NUMBER, count: NUMBER}")
 
 
 def test_a_volume_of_an_unknown_kind_is_one_fault() -> None:
