@@ -79,7 +79,8 @@ def collect(data: DataDir, project: Path | None, dry: bool) -> int:
         freed += sum(store.blobs.gives_back(blob) for blob in left) if dry else store.drop_unused(left)
         for blob in left:
             print(f"blob {short(blob)} of no image")
-        for image_id in indexes.orphans(data, store.ids()):
+        # Indexes are looked for first: no image that comes meanwhile seems to be gone.
+        for image_id in sorted(indexes.ids(data).difference(store.ids())):
             freed += indexes.size(data, image_id) if dry else indexes.drop(data, image_id)
             print(f"index of image {short(image_id)}, which is gone")
     if freed:

@@ -101,5 +101,5 @@ def size_of(path: Path) -> int:
 def _blocks(path: Path) -> int:
     try:
         return os.lstat(path).st_blocks * 512
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0

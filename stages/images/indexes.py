@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection
 
 from stages.base import files
 from stages.base.paths import DataDir
@@ -15,21 +14,22 @@ def size(data: DataDir, image_id: str) -> int:
     paths = data.image_index(image_id)
     total = 0
     for one in (paths.image, paths.side, paths.record):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             total += os.stat(one).st_size
     return total
 
 
 def drop(data: DataDir, image_id: str) -> int:
     """Take the image's index out; returns the bytes given back."""
-    gone = size(data, image_id)
-    files.discard(data.image_index(image_id).root, data.garbage)
+    gone, root = size(data, image_id), data.image_index(image_id).root
+    if os.path.lexists(root):
+        files.discard(root, data.garbage)
     return gone
 
 
-def orphans(data: DataDir, image_ids: Collection[str]) -> list[str]:
-    """The images of indexes that are none of these: somebody was killed while one was removed."""
+def ids(data: DataDir) -> set[str]:
+    """The images that there is an index of, or the beginning of one."""
     try:
-        return sorted(set(os.listdir(data.images.indexes)) - set(image_ids))
-    except FileNotFoundError:
-        return []
+        return set(os.listdir(data.images.indexes))
+    except (FileNotFoundError, NotADirectoryError):
+        return set()

@@ -208,11 +208,11 @@ class ImageStore(NamedTuple):
             files.sync_directory(self.data.images.manifests)
             self.names.forget(image_id)
             size = sum(self.blobs.drop(one) for one in sorted(set(mine) - self._used()))
-            size += indexes.drop(self.data, image_id)
             if is_oci(image_id):
                 from stages.images import oci_record
 
                 oci_record.drop(self.data, image_id)
+            size += indexes.drop(self.data, image_id)
         return size
 
     def unused(self) -> list[str]:

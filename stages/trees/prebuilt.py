@@ -2,21 +2,24 @@
 
 <images>/indexes/<image id>/
   index.erofs, side   as in a tree
-  record              the tree that they make, what its record will say, and the digests that say that they are whole
+  record              what the tree's record will say, with the digests that say that they are whole; and a digest of
+                      that and of the tree's id, which says the same of the record
 
 It belongs to the image, not to the trees: it keeps nothing from being collected, and goes with the image. It may be
-lost or damaged at any time: what is not as its record says is made again from the archives.
+lost or damaged at any time: of what is not as its record says nothing is used, and the archives are merged.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from stages.base import files
-from stages.base.digest import canonical
+from stages.base.digest import canonical, identity
 from stages.base.paths import TreePaths
 from stages.trees import forms
 
@@ -25,7 +28,7 @@ _PIECE = 1 << 20
 
 def build(kept: TreePaths, tree_id: str, made: dict[str, Any]) -> None:
     """Say that the index in `kept` is the whole tree. made: what forms.write_index said of it, and the tree's facts."""
-    files.publish(kept.record, canonical({"tree": tree_id, "made": made}), 0o644, durable=False)
+    files.publish(kept.record, canonical({"made": made, "digest": identity([tree_id, made])}), 0o644, durable=False)
 
 
 def is_of(kept: TreePaths, tree_id: str) -> bool:
@@ -37,7 +40,7 @@ def take(kept: TreePaths, tree_id: str, paths: TreePaths) -> dict[str, Any] | No
     """Copy the index into the new directory of the tree; what the tree's record has to say of it.
 
     None when there is none of this tree, or not a whole one; whatever is in the directory then is of no use.
-    Raises OSError.
+    Raises OSError for what cannot be written.
     """
     made = _made(kept, tree_id)
     if made is None:
@@ -52,19 +55,23 @@ def take(kept: TreePaths, tree_id: str, paths: TreePaths) -> dict[str, Any] | No
 def _made(kept: TreePaths, tree_id: str) -> dict[str, Any] | None:
     try:
         document = json.loads(files.read_or_none(kept.record) or b"null")
-    except ValueError:
+        made = document["made"]
+        return made if document["digest"] == identity([tree_id, made]) else None
+    except (OSError, ValueError, LookupError, TypeError):
         return None
-    return document["made"] if isinstance(document, dict) and document.get("tree") == tree_id else None
 
 
 def _copied(source: Path, target: Path) -> str:
-    """Copy a file; sha256 of what was copied, "" of a file that is not there."""
+    """Copy what can be read of a file; sha256 of that."""
     whole = hashlib.sha256()
-    try:
-        with open(source, "rb") as old, files.writing(target, 0o444, durable=False) as new:
-            while piece := old.read(_PIECE):
-                whole.update(piece)
-                new.write(piece)
-    except FileNotFoundError:
-        return ""
+    with files.writing(target, 0o444, durable=False) as new:
+        for piece in _pieces(source):
+            whole.update(piece)
+            new.write(piece)
     return whole.hexdigest()
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with contextlib.suppress(OSError), files.open_regular(path) as file:
+        while piece := file.read(_PIECE):
+            yield piece

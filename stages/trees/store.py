@@ -233,6 +233,9 @@ class TreeStore(NamedTuple):
             raise _refused(error, recipe) from error
         if made is None:
             files.discard(paths.root, self.data.garbage)
+            # The next import makes a good one.
+            with contextlib.suppress(OSError, HostError):
+                files.discard(kept.root, self.data.garbage)
         return made
 
     def _written(self, recipe: Recipe, paths: TreePaths, progress: Progress) -> dict[str, Any]:

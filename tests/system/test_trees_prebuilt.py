@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.base.digest import canonical
+from stages.base.digest import canonical, identity
 from stages.base.paths import DataDir
 from stages.images import build
 from stages.trees.erofs_probe import probe
@@ -67,20 +67,28 @@ def removed(project: Project) -> None:
 
 
 def test_a_tree_is_the_same_with_and_without_what_was_prebuilt(project: Project) -> None:
-    rendered = content(tree(project))
+    first = tree(project)
+    rendered, rendered_tree = content(first), first.name
     assert not (project.data / "images/indexes").exists()
     removed(project)
     kept = project.data / "images/indexes" / imported(project)
     assert content(kept) == rendered
     record = json.loads((kept / "record").read_bytes())
     record["made"]["entries"] += 1000
+    record["digest"] = identity([rendered_tree, record["made"]])
     (kept / "record").write_bytes(canonical(record))
     copied = tree(project)
     assert content(copied) == rendered
     assert json.loads((copied / "record").read_bytes())["entries"] == record["made"]["entries"]
 
 
-@pytest.mark.parametrize("way", ["other bytes", "shorter", "side missing", "index missing", "record", "of another"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        *("other bytes", "shorter", "side missing", "index missing", "index fifo", "index directory", "index link"),
+        *("record", "record fifo", "record directory", "record of another", "record list", "record says more"),
+    ],
+)
 def test_what_was_prebuilt_and_is_not_whole_is_left_alone(project: Project, way: str) -> None:
     kept = project.data / "images/indexes" / imported(project)
     good = content(kept)
@@ -93,15 +101,36 @@ def test_what_was_prebuilt_and_is_not_whole_is_left_alone(project: Project, way:
             (kept / "side").write_bytes(good[1][:-1])
         case "side missing" | "index missing":
             (kept / {"side missing": "side", "index missing": "index.erofs"}[way]).unlink()
+        case "index fifo" | "index directory" | "index link" | "record fifo" | "record directory":
+            replaced(kept / {"index": "index.erofs", "record": "record"}[way.split()[0]], way.split()[1])
         case "record":
             (kept / "record").write_bytes(b"{")
-        case "of another":
+        case "record of another":
             record = json.loads((kept / "record").read_bytes())
-            (kept / "record").write_bytes(canonical(record | {"tree": "deps-sha256-" + "0" * 64}))
+            (kept / "record").write_bytes(canonical(record | {"digest": identity(["other", record["made"]])}))
+        case "record list":
+            (kept / "record").write_bytes(b"[[]]")
+        case "record says more":
+            record = json.loads((kept / "record").read_bytes())
+            record["made"]["digests"]["../../../version"] = "0" * 64
+            (kept / "record").write_bytes(canonical(record))
+    project.wrapper = ["timeout", "60"]
     assert content(tree(project)) == good
-    # The next import makes a new one of what does not say what it is.
+    # The next import makes a new one.
     imported(project)
-    assert way not in ("record", "of another") or content(kept) == good
+    assert content(kept) == good and sorted(os.listdir(kept)) == ["index.erofs", "record", "rootfs", "side"]
+    assert os.listdir(project.data / "garbage") == []
+
+
+def replaced(path: Path, kind: str) -> None:
+    path.unlink()
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case "link":
+            path.symlink_to(path.name)
 
 
 def test_it_keeps_no_image_and_goes_with_it(project: Project) -> None:
@@ -145,8 +174,11 @@ def test_no_room_for_it_is_no_trouble(project: Project) -> None:
     """As when the disk is full: the image is there, and the run makes the tree."""
     (project.data / "images").mkdir(parents=True)
     (project.data / "images/indexes").write_bytes(b"")
-    imported(project)
+    image_id = imported(project)
     assert content(tree(project))
+    assert project.doit("images", "df").code == project.doit("images", "gc").code == 0
+    assert project.doit("images", "rm", image_id).code == 0
+    assert os.listdir(project.data / "images/oci") == []
 
 
 def test_a_bundle_brings_it(project: Project, tmp_path: Path) -> None:
