@@ -17,12 +17,12 @@ from stages.graph import steps
 from stages.graph.steps import Step
 from stages.graph.witness import Witness
 from stages.images.lockfile import Hold
+from stages.linux import host
 from stages.pod import again, labels, lifecycle, mounts, stage1
 from stages.pod.context import STAGE1, Context
 from stages.spec.model import HostPath
 
 _OPTIONS = ("pyproject.toml", "doit.cfg")
-_BOOT = "/proc/sys/kernel/random/boot_id"
 
 
 def keep(witness: Witness, word: str, plan: dict[str, Any], asked: Sequence[Step], *, dodo: bool) -> None:
@@ -36,7 +36,7 @@ def keep(witness: Witness, word: str, plan: dict[str, Any], asked: Sequence[Step
         if _can_be_repeated(context, plan) and _all(context) <= {_key(step) for step in asked}:
             _code(witness)
             # What is not synced a power failure may leave with its inode and its times, and without its bytes.
-            witness.saw(_BOOT)
+            witness.saw(host.BOOT)
             # Options may make it a start of another kind: doit's.
             for name in _OPTIONS:
                 witness.saw(name)
@@ -60,7 +60,8 @@ def _can_be_repeated(context: Context, plan: dict[str, Any]) -> bool:
     """Not what talks to others, what speaks of each act, and what has to be told apart more finely."""
     simple = not plan["register"] and not any(plan["labels"].values()) and not plan["options"]["debug"]
     here = str(context.project) == os.getcwd() and context.hold is Hold.AUTO
-    return simple and here and context.overlay and _flavor(context) != stage1.KVM
+    told = host.boot() != ""  # else another boot does not show
+    return simple and here and told and context.overlay and _flavor(context) != stage1.KVM
 
 
 def _flavor(context: Context) -> str | None:

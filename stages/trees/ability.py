@@ -10,7 +10,7 @@ from typing import Any
 from stages.base import files, stamp
 from stages.base.digest import canonical
 from stages.base.paths import DataDir
-from stages.linux import erofs, kernel
+from stages.linux import erofs, host, kernel
 
 _REMEMBERED = "erofs.json"
 _SYS_ADMIN = 21
@@ -69,9 +69,8 @@ def _causes() -> list[str]:
     Another boot (its command line, a security module), modules that were loaded or installed meanwhile, no loop
     devices, a container that may not mount, as long as the data directory is the host's.
     """
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     listed = "erofs" in Path("/proc/filesystems").read_text().split()
     modules = stamp.at(Path("/lib/modules", os.uname().release, "modules.dep"))
     loops = os.path.exists("/dev/loop-control")
     allowed = kernel.is_bounding(_SYS_ADMIN)
-    return [boot, str(listed), str(modules), str(loops), os.readlink("/proc/self/ns/user"), str(allowed)]
+    return [host.boot(), str(listed), str(modules), str(loops), os.readlink("/proc/self/ns/user"), str(allowed)]

@@ -2,7 +2,7 @@
 
 A tree that is quickly read or made again is not brought to the disk while somebody waits for it: its marker carries
 the id of the host's boot. In that boot what was written is there, whatever the disk has. After another one it is read
-once, and marked for good if it is whole.
+once, and marked for good if it is whole. Where the host has no such id, every tree is brought to the disk.
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ from typing import Any
 from stages.base import files
 from stages.base.digest import canonical
 from stages.base.paths import TreePaths
-from stages.linux import kernel
+from stages.linux import host, kernel
 from stages.trees.recipe import FORMAT
-
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def seal(paths: TreePaths, made: dict[str, Any], *, durable: bool) -> None:
     """Record what the tree is made of and how, then say that it is rendered: for good, or in this boot."""
     files.publish(paths.record, canonical({"format": FORMAT, **made}), 0o644, durable=False)
-    if durable:
+    if durable or not _boot():
         settle(paths)
     else:
         files.publish(paths.rendered_in(_boot()), b"", 0o644, durable=False)
@@ -46,7 +44,7 @@ def settle(paths: TreePaths) -> None:
 
 def is_rendered(paths: TreePaths) -> bool:
     """Whether the tree says that it is there, good or bad."""
-    return paths.rendered.exists() or paths.rendered_in(_boot()).exists()
+    return paths.rendered.exists() or (_boot() != "" and paths.rendered_in(_boot()).exists())
 
 
 def is_in_doubt(paths: TreePaths) -> bool:
@@ -81,11 +79,11 @@ def take_away(paths: TreePaths, garbage: Path, take: Callable[[Path, Path], obje
 def _of_boots(paths: TreePaths) -> list[Path]:
     try:
         names = os.listdir(paths.root)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return [paths.root / name for name in names if name.startswith(paths.rendered_in("").name)]
 
 
 @functools.cache
 def _boot() -> str:
-    return _BOOT.read_text().strip()
+    return host.boot()

@@ -178,3 +178,20 @@ def test_a_tree_of_files_is_synced_and_stays(boots: Boots) -> None:
     boots.next()
     boots.without_indexes()
     assert ran(boots.project) == {"tree:stage1"}
+
+
+@pytest.mark.parametrize("hidden", ["mount -t tmpfs none /proc/sys/kernel/random", "mount --bind /dev/null {}"])
+def test_where_nobody_tells_one_boot_from_another_all_is_synced_and_asked(boots: Boots, hidden: str) -> None:
+    """As in a container that has no such file, or an empty one in its place."""
+    hide = hidden.format("/proc/sys/kernel/random/boot_id")
+    boots.project.wrapper = ["unshare", "--mount", "sh", "-c", f'{hide} && exec "$@"', "-"]
+    before = inodes(boots.project.data)
+    assert ran(boots.project) >= {"tree:web", "tree:side", "tree:stage1"}
+    assert inodes(boots.project.data) == before
+    assert boots.project.doit("rm", "shop").code == 0 and boots.project.doit("gc").code == 0
+    assert ran(boots.project) >= {"tree:web", "tree:side", "tree:stage1"}
+    for _ in range(3):
+        assert ran(boots.project) == set()
+    assert {path.name for path in (boots.project.data / "trees").glob("*/rendered*")} == {"rendered"}
+    assert list(boots.project.pod(UID).rglob("start.json")) == []
+    assert boots.project.doit("verify").code == 0
