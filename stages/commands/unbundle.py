@@ -59,7 +59,7 @@ class Unbundle(common.PodCommand):
             written = list(_files(project, context.spec, contents.papers, overwrite))
             bundle_import.add(context.images, contents, where, progress, lambda: _check_trees(context))
             for app in context.app_names:
-                context.trees.prebuild(context.image_id(app))
+                context.trees.prebuild(_locked(context, app))
         for path, text in written:
             path.parent.mkdir(parents=True, exist_ok=True)
             files.publish(path, text, 0o644)
@@ -121,7 +121,13 @@ def _check_trees(context: Context) -> None:
     """With the images in the store, every tree is the one that is locked. Raises ImageError."""
     for row in context.image_rows:
         if row != DEPENDENCIES:
-            context.recipe(row)
+            context.recipe(row, _locked(context, row))
+
+
+def _locked(context: Context, row: str) -> str:
+    """The image of a row by the lock alone: a file that the spec names may be on this machine too, and another one."""
+    (ask,) = context.asks(row)
+    return ask.image_id
 
 
 def _files(project: Path, spec: PodSpec, papers: Papers, overwrite: bool) -> Iterator[tuple[Path, bytes]]:

@@ -188,9 +188,9 @@ class Context:
             return ask.image_id if ask.strict else self.flavors.image_id(ask.text)
         return self.resolve(ask)
 
-    def recipe(self, name: str) -> Recipe:
-        """What the tree of an app, or of stage1, is made of. Raises ImageError."""
-        image_id = self.image_id(name)
+    def recipe(self, name: str, image_id: str = "") -> Recipe:
+        """What the tree of an app, or of stage1, is made of; of that image, if one is given. Raises ImageError."""
+        image_id = image_id or self.image_id(name)
         manifests.check_platform(self.images.manifest(image_id), f"image of {name}", said=name != STAGE1)
         (ask,) = self._bare(name)
         find = functools.partial(self._find, among=self.pins.tree(name, ask))

@@ -92,6 +92,16 @@ def test_a_bundled_pod_runs_where_there_is_nothing_else(here: Project, there: Pr
     assert [path.stat() for path in blobs] == before
 
 
+def test_a_file_of_the_machine_in_the_place_that_the_spec_names_is_not_asked(there: Project, tmp_path: Path) -> None:
+    here = Project(tmp_path / "here", tmp_path / "data", environment={"CI": ""})
+    write_layout(tmp_path / "layout", {"x": OCI})
+    here.write(workbench.spec("shop", UID, [{"name": "oci", "image": f"oci:{tmp_path / 'layout'}:x"}]))
+    assert here.doit("lock").code == 0
+    done = there.doit("unbundle", str(packed(here)))
+    assert done.code == 0, done.err
+    assert there.doit("run", "pod=shop", "--locked").out == "oci\n"
+
+
 def test_a_bundle_is_the_same_wherever_it_is_made(here: Project, there: Project) -> None:
     file = packed(here)
     assert packed(here, "again.tar").read_bytes() == file.read_bytes()
