@@ -18,6 +18,7 @@ from doit.cmdparse import CmdOption, CmdParseError
 from stages.base.errors import PodError, PodwrightError, SpecError, worded
 from stages.base.paths import DataDir
 from stages.commands import spare_doit
+from stages.commands.nowhere import DODO, project_above
 from stages.graph import session
 from stages.pod import find
 from stages.pod.find import Found
@@ -27,7 +28,6 @@ FORMAT_OPTION = {**FORMAT, "help": "text for people, json for programs"}
 OVERWRITE = {"name": "overwrite", "long": "overwrite", "default": False, "type": bool, "help": "replace the file"}
 INTERRUPTED = 130
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DODO = "dodo.py"
 Item = TypeVar("Item")
 
 
@@ -134,16 +134,14 @@ def dodo(options: Any) -> Path | None:
 
     Unlike for doit's own commands it may lie above without -k. Raises SpecError when -f names none.
     """
-    named = options.get("dodoFile") or _DODO
+    named = options.get("dodoFile") or DODO
     path = Path(named).absolute()
     if path.is_file():
         return path
-    if named != _DODO:
+    if named != DODO:
         raise SpecError(f"no file {named}", hint="-f names the dodo.py of a project", reason="no-project")
-    for folder in Path.cwd().parents:
-        if (folder / _DODO).is_file() and (folder / "pods").is_dir():
-            return folder / _DODO
-    return None
+    above = project_above()
+    return above / DODO if above else None
 
 
 def data() -> DataDir:

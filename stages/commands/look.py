@@ -14,6 +14,8 @@ from doit.cmd_list import List as DoitList
 from doit.dependency import SqliteDB
 from doit.exceptions import InvalidCommand
 
+from stages.commands.nowhere import InProject
+
 _IN_MEMORY = ":memory:"
 
 
@@ -27,15 +29,17 @@ class Remembered(SqliteDB):  # type: ignore[misc]
         return made
 
 
-class List(DoitList):  # type: ignore[misc]
+class List(InProject, DoitList):  # type: ignore[misc]
     """The tasks of a pod, or of the project."""
+
+    doc_usage = "[pod=NAME] [TASK...]"
 
     def get_backends(self) -> Any:
         """doit's, with one that only reads."""
         return _reading(super().get_backends())
 
 
-class Info(DoitInfo):  # type: ignore[misc]
+class Info(InProject, DoitInfo):  # type: ignore[misc]
     """One task."""
 
     doc_usage = "pod=NAME TASK"

@@ -13,11 +13,11 @@ from doit import get_var
 from doit.cmd_base import tasks_and_deps_iter
 from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParseError
-from doit.exceptions import InvalidCommand, InvalidDodoFile
+from doit.exceptions import InvalidCommand
 
 from stages.base import streams
 from stages.base.errors import worded
-from stages.commands import locked, only_pod, spare_doit
+from stages.commands import locked, nowhere, only_pod, spare_doit
 from stages.pod import again
 
 # Commands of docker, podman and kubectl, and what does the same here.
@@ -41,6 +41,7 @@ class Run(DoitRun):  # type: ignore[misc]
     """Prepare a pod and become it."""
 
     doc_purpose = "prepare a pod and start it (pod=NAME or UUID)"
+    doc_usage = "pod=NAME [--locked] [TASK...]"
     cmd_options = (*DoitRun.cmd_options, locked.LOCKED)
 
     def parse_execute(self, in_args: list[str]) -> int:
@@ -51,15 +52,12 @@ class Run(DoitRun):  # type: ignore[misc]
             if code is not None:
                 return code
         try:
-            return int(super().parse_execute(in_args))
+            with nowhere.explained():
+                return int(super().parse_execute(in_args))
         except CmdParseError as error:
             # doit goes on to list all options as its code has them.
             sentence = str(error).partition(" (parsing options")[0]
             raise CmdParseError(f"{sentence}; see `doit help run`") from error
-        except InvalidDodoFile as error:
-            if f"file '{os.path.abspath('dodo.py')}'" not in str(error):
-                raise  # another file was asked for, or it has a fault
-            raise InvalidDodoFile("there is no project here\n  hint: a project has dodo.py and pods/") from error
 
     def _is_plain(self) -> bool:
         """Whether nothing was asked for but the start of one pod, on the command line and in doit's configuration."""

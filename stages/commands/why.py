@@ -12,10 +12,11 @@ from stages.base.errors import PodwrightError
 from stages.base.verdict import Verdict
 from stages.commands import common
 from stages.commands.locked import LOCKED, hold
+from stages.commands.nowhere import InProject
 from stages.graph import session
 
 
-class Why(DoitCmdBase):  # type: ignore[misc]
+class Why(InProject, DoitCmdBase):  # type: ignore[misc]
     """Say why tasks would run. Changes nothing and takes no lock."""
 
     doc_purpose = "say for every task of a pod whether it is fresh, or why not"

@@ -165,6 +165,17 @@ def test_a_run_outside_of_a_project_is_told_what_a_project_is(tmp_path: Path) ->
     assert "Could not find dodo file" in sentence(project.doit("run", "-f", "other.py", "pod=shop"))
 
 
+@pytest.mark.parametrize(
+    "words", [["run", "pod=shop"], ["why", "pod=shop"], ["list"], ["info", "pod=shop", "init"], []]
+)
+def test_below_a_project_its_place_is_told(tmp_path: Path, words: list[str]) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    project.away = project.root / "pods"
+    said = sentence(project.doit(*words))
+    assert "there is no project here" in said and f"there is one above: go to {project.root}, or let -k" in said
+    assert project.doit("why", "-k", "pod=shop").code == 0
+
+
 def test_a_stage1_of_rkt_by_a_short_name_is_told_which_are_built_in(tmp_path: Path) -> None:
     project = make(tmp_path / "project", tmp_path / "data", overlay=False, stage1="systemd")
     said = project.doit("run", "pod=shop").err

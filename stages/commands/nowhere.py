@@ -1,0 +1,42 @@
+"""What doit's commands that load `dodo.py` say where there is none: where the project is, if it is one above."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from doit.exceptions import InvalidDodoFile
+
+DODO = "dodo.py"
+
+
+class InProject:
+    """A mixin of doit's commands."""
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """As doit's."""
+        base: Any = super()
+        with explained():
+            return int(base.parse_execute(in_args) or 0)
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Say in our words that there is no `dodo.py` here. Raises InvalidDodoFile."""
+    try:
+        yield
+    except InvalidDodoFile as error:
+        if f"file '{os.path.abspath(DODO)}'" not in str(error):
+            raise  # another file was asked for, or it has a fault
+        hint = "a project has dodo.py and pods/"
+        if above := project_above():
+            hint = f"there is one above: go to {above}, or let -k look for it"
+        raise InvalidDodoFile(f"there is no project here\n  hint: {hint}") from error
+
+
+def project_above() -> Path | None:
+    """The nearest folder above this one that is a project."""
+    return next((one for one in Path.cwd().parents if (one / DODO).is_file() and (one / "pods").is_dir()), None)
