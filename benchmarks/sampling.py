@@ -19,6 +19,9 @@ from stages.linux import kernel
 
 # How long what a command left behind may take to end before it is left out of the command's CPU time.
 SETTLE = 15.0
+# How long to wait for the processors to be idle before a sample: on a busy machine they never are.
+PATIENCE = 2.0
+_WINDOW, _CALM = 0.1, 0.9
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 
@@ -168,6 +171,26 @@ def settle(but: frozenset[int] = frozenset()) -> float:
     return cpu
 
 
+def calm() -> None:
+    """Wait until the processors have next to nothing to do, or `PATIENCE` is over."""
+    deadline = time.monotonic() + PATIENCE
+    idle, total = _ticks()
+    while time.monotonic() < deadline:
+        time.sleep(_WINDOW)
+        before = idle, total
+        idle, total = _ticks()
+        if total - before[1] and (idle - before[0]) / (total - before[1]) > _CALM:
+            return
+
+
+def _ticks() -> tuple[int, int]:
+    """Of all processors since the boot, in ticks: those without work, and all. The kernel's docs, filesystems/proc."""
+    user, nice, system, idle, waiting, interrupts, soft, stolen, *_ = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    )
+    return idle + waiting, user + nice + system + idle + waiting + interrupts + soft + stolen
+
+
 def children() -> frozenset[int]:
     """The processes that are ours to wait for."""
     listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
@@ -189,12 +212,14 @@ def _used() -> float:
 def in_turn(rounds: int, arms: Mapping[str, Callable[[], Sample]], warm: bool = False) -> dict[str, Series]:
     """Take `rounds` samples of each arm, A B C A B C, so that a slow minute of the machine meets all of them.
 
-    warm: each arm runs once before, uncounted. What was written so far is brought to the disk before every sample.
+    warm: each arm runs once before, uncounted. Before every sample what was written so far is brought to the disk, and
+    what the sample before left running comes to its end.
     """
     series: dict[str, Series] = {name: [] for name in arms}
     for number in range(-1 if warm else 0, rounds):
         for name, arm in arms.items():
             os.sync()
+            calm()
             sample = arm()
             if number >= 0:
                 series[name].append(sample)
