@@ -1,9 +1,10 @@
 """An imported image made into a tree, against `tar -x` of the same archive to the same disk; and its memory.
 
 The render alone, in a process that has its code in memory, is the tree task without doit's start; `doit run ...
-tree:app` is the same with it, as it is typed. Both record the tree and have it on the disk when they are back; tar is
-back before that, so it is also shown with a sync. Memory is the most that the whole `doit` process had, for
-made images of 1,000 to 100,000 files of 1 kB; Python and doit are about 40 MB of it.
+tree:app` is the same with it, as it is typed. An image that a run brought is rendered from what its headers said; with
+`images import` comes an index, and the render copies it. tar is back before anything is on the disk, so it is also
+shown with a sync. Memory is the most that the whole process had, for made images of 1,000 to 100,000 files of 1 kB:
+`doit run` that renders from the headers, about 40 MB of which are Python and doit, and `images import`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ COUNTS = (1_000, 10_000, 100_000)
 
 def measure(workshop: Workshop) -> Finding:
     """See above."""
-    debian = imported(workshop, workshop.minbase)
+    debian, indexed = imported(workshop, workshop.minbase), _indexed(workshop, workshop.minbase)
     series = in_turn(
         workshop.rounds,
         {
             "render": lambda: rendered(workshop, debian),
+            "render, indexed": lambda: rendered(workshop, indexed),
             "doit run tree:app": lambda: _by_doit(workshop, debian),
+            "doit run tree:app, indexed": lambda: _by_doit(workshop, indexed),
             "tar -x": lambda: unpacked(workshop, workshop.minbase),
             "tar -x, then sync": lambda: unpacked(workshop, workshop.minbase, "; sync -f ."),
         },
@@ -34,13 +37,18 @@ def measure(workshop: Workshop) -> Finding:
     lines = [
         Line("the render alone", "render", "wall", "tar -x", factor=0.5),
         Line("the render alone", "render", "wall", "tar -x, then sync"),
+        Line("the render alone, after `images import`", "render, indexed", "wall", "tar -x", factor=0.5),
         Line("`doit run … tree:app`", "doit run tree:app", "wall", "tar -x", factor=0.5),
         Line("`doit run … tree:app`", "doit run tree:app", "cpu", "tar -x"),
+        Line("`doit run … tree:app` after `images import`", "doit run tree:app, indexed", "wall", "tar -x", factor=0.5),
     ]
     for count in COUNTS:
         made = imported(workshop, workshop.many_files(count, 1_000))
         series[f"{count:,} files"] = [_by_doit(workshop, made) for _ in range(min(3, workshop.rounds))]
-    lines.append(Line("`doit run … tree:app` of 100,000 files", "100,000 files", "peak", plus=100e6))
+    most = COUNTS[-1]
+    series["import"] = [_import(workshop, workshop.many_files(most, 1_000)) for _ in range(min(3, workshop.rounds))]
+    lines.append(Line(f"`doit run … tree:app` of {most:,} files", f"{most:,} files", "peak", plus=100e6))
+    lines.append(Line(f"`images import` of {most:,} files", "import", "peak", plus=100e6))
     written = debian.tree.image
     notes = []
     if written.exists():
@@ -54,6 +62,18 @@ def imported(workshop: Workshop, image: Path) -> Pod:
     project.write(spec("bench", [{"name": "app", "image": str(image)}]))
     project.bench.run(project.doit("run", "pod=bench", "image:app"))
     return Pod.of(project, "bench", "app")
+
+
+def _indexed(workshop: Workshop, image: Path) -> Pod:
+    """The same with the index that comes with `images import`."""
+    made = imported(workshop, image)
+    made.project.bench.run(made.project.podwright("images", "import", str(image)))
+    return made
+
+
+def _import(workshop: Workshop, image: Path) -> Sample:
+    project = workshop.project("import")
+    return project.bench.run(project.podwright("images", "import", str(image)))
 
 
 def rendered(workshop: Workshop, made: Pod) -> Sample:

@@ -181,17 +181,15 @@ class _Writer:
             return self._inode(node, disk.FLAT_PLAIN, xattrs, 0, disk.NO_BLOCK)
         assert 0 <= node.blob < len(self.blobs), "a file lies in an archive that its tree does not name"
         blob = self.blobs[node.blob]
-        extent = node.extents[0] if len(node.extents) == 1 else None
+        place = node.place
         if (
-            extent
-            and extent.length == size <= disk.MAX_CHUNK
-            and not extent.logical
-            and extent.offset >= 0
-            and not extent.offset % disk.BLOCK
-            and extent.offset + size <= blob.whole
+            isinstance(place, int)
+            and size <= disk.MAX_CHUNK
+            and not place % disk.BLOCK
+            and 0 <= place <= blob.whole - size
         ):
             bits = chunk_bits(size)
-            chunks = disk.CHUNK.pack(extent.offset >> disk.BLOCK_BITS << 32 | blob.number << 16)
+            chunks = disk.CHUNK.pack(place >> disk.BLOCK_BITS << 32 | blob.number << 16)
         else:
             bits, chunks = table(node, blob, self.side)
             self._check_size(len(chunks))

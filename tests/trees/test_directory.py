@@ -204,7 +204,7 @@ def test_more_processes_write_the_same_tree(tmp_path: Path, blob: str, jobs: int
 def test_a_refusal_in_another_process_names_the_path(tmp_path: Path, blob: str) -> None:
     root = many(200_000)
     root.children[b"11"].children[b"x" * 256] = file()
-    root.children[b"10"].children[b"own"].extents = (Extent(0, 2_990_000, 200_000),)
+    root.children[b"10"].children[b"own"].place = (Extent(0, 2_990_000, 200_000),)
     (tmp_path / "t").mkdir()
     descriptor = os.open(tmp_path / "t", os.O_RDONLY | os.O_DIRECTORY)
     with pytest.raises(TreeError, match=r"10/own: the stored archive .* ends early") as caught:

@@ -104,7 +104,7 @@ def test_neighbouring_extents_are_one(maker: Maker) -> None:
     data = b"x" * 10_000
     node = maker.file(data)
     start = node.extents[0].offset
-    node.extents = tuple(Extent(at, start + at, min(10, 10_000 - at)) for at in range(0, 10_000, 10))
+    node.place = tuple(Extent(at, start + at, min(10, 10_000 - at)) for at in range(0, 10_000, 10))
     index, reader = maker.write_all(directory({b"f": node}))
     assert index.side_size == 0
     assert reader.read(reader.walk()[b"f"]) == data
