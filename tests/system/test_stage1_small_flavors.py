@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ pytestmark = pytest.mark.system
 @pytest.fixture
 def fly(tmp_path: Path) -> HandMadePod:
     return HandMadePod(tmp_path, "fly")
+
+
+def pid_of(pod: HandMadePod) -> str:
+    """What `enter` takes; the app may have said something before it is written."""
+    while not (pod.path / "pid").exists():
+        time.sleep(0.01)
+    return (pod.path / "pid").read_text()
 
 
 @pytest.mark.contract("L.1 rkt_fly")
@@ -56,6 +64,20 @@ def test_fly_names_the_app_whose_user_is_not_there(fly: HandMadePod) -> None:
     fly.add("web", sh("exit 0"), user="user2")
     ended = fly.run("--net=host")
     assert (ended.returncode, ended.stderr) == (254, 'stage1: app web: "user2" user not found\n')
+
+
+def test_fly_looks_for_a_command_without_a_slash_on_the_apps_path(fly: HandMadePod) -> None:
+    path = [{"name": "PATH", "value": "/nowhere:/dir1/file:/bin"}]
+    fly.add("web", ["sh", "-c", "echo up; exec sleep 1000"], user="1000", group="100", environment=path)
+    process = fly.start("--net=host")
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    enter = [fly.entrypoint("enter"), f"--pid={pid_of(fly)}", "--appname=web", "--"]
+    found = subprocess.run([*enter, "id", "-u"], cwd=fly.path, capture_output=True, text=True, check=False)
+    missing = subprocess.run([*enter, "nothing"], cwd=fly.path, capture_output=True, text=True, check=False)
+    subprocess.run([fly.entrypoint("stop"), fly.uuid], cwd=fly.path, check=True)
+    process.communicate()
+    assert (found.returncode, found.stdout) == (0, "1000\n"), found.stderr
+    assert missing.returncode and "nothing: No such file or directory" in missing.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -128,8 +150,13 @@ def test_entering_a_fly_pod_gives_the_apps_root_and_user(fly: HandMadePod) -> No
     fly.add("web", sh("echo up; exec sleep 1000"), user="1000", group="100", environment=variables)
     process = fly.start("--net=host")
     assert process.stdout is not None and process.stdout.readline() == "up\n"
-    pid = (fly.path / "pid").read_text()
-    command = [fly.entrypoint("enter"), f"--pid={pid}", "--appname=web", "--", *sh("id -u; cat /dir1/file; echo $VAR")]
+    command = [
+        fly.entrypoint("enter"),
+        f"--pid={pid_of(fly)}",
+        "--appname=web",
+        "--",
+        *sh("id -u; cat /dir1/file; echo $VAR"),
+    ]
     entered = subprocess.run(command, cwd=fly.path, capture_output=True, text=True, check=False)
     subprocess.run([fly.entrypoint("stop"), fly.uuid], cwd=fly.path, check=True)
     process.communicate()

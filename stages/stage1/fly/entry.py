@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from stages.stage1.fly import rights
-from stages.stage1.lib import accounts, entering, init, manifest, syscalls
+from stages.stage1.lib import accounts, command, entering, init, manifest, syscalls
 from stages.stage1.lib.errors import Stage1Error
 
 
@@ -33,7 +33,7 @@ def _enter(request: entering.Request, pod_directory: str) -> int:
     os.setresgid(account.gid, account.gid, account.gid)
     rights.apply(held, account.uid)
     init.default_signals()
-    os.execvpe(request.command[0], request.command, variables)
+    command.become(request.command, variables)
 
 
 def _read_pid(pod_directory: str) -> int:

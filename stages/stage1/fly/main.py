@@ -171,7 +171,7 @@ def _become_app(fly: Fly, parent: int) -> None:
         if fly.listeners:
             variables |= {**dict(sockets.variables(fly.listeners)), "LISTEN_PID": str(os.getpid())}
             sockets.put([one.handle for one in fly.listeners])
-        os.execvpe(fly.app.command[0], fly.app.command, variables)
+        command.become(fly.app.command, {os.fsencode(key): os.fsencode(value) for key, value in variables.items()})
     except OSError as error:
         init.say(f"app {fly.app.name}: {explain(error)}")
         os._exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)

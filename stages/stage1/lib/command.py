@@ -1,7 +1,8 @@
-"""Whether an app's command can be run at all, judged from its root file system, so that people hear what is missing."""
+"""Running an app's command, and judging before, from its root file system, why it cannot be, so that people hear it."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -10,8 +11,8 @@ from stages.stage1.lib.errors import NOT_EXECUTABLE, NOT_FOUND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Literal
+    from collections.abc import Callable, Mapping
+    from typing import Literal, NoReturn
 
 _VIRTUAL = ("/proc", "/sys", "/dev")
 _PT_INTERP = 3
@@ -45,6 +46,23 @@ def trouble(root: int, name: str, cwd: str, search: str, mounted: Callable[[str]
     if blocked:
         return Trouble(NOT_EXECUTABLE, f'Unable to run "{name}": Permission denied')
     return Trouble(NOT_FOUND, _unable(name))
+
+
+def become(words: list[str], variables: Mapping[bytes, bytes]) -> NoReturn:
+    """exec, with a search of the variables' PATH. Raises OSError.
+
+    os.execvpe does the same, and first imports a module: from the app's root, which the process is in by then.
+    """
+    name, refusal = words[0], None
+    path = os.fsdecode(variables.get(b"PATH", b"")) if "/" not in name else ""
+    for directory in path.split(":"):
+        try:
+            os.execve(os.path.join(directory, name), words, variables)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            refusal = error
+    raise refusal or FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 
 def _unable(name: str) -> str:
