@@ -100,5 +100,17 @@ def _expanded(names: list[str], tasks: list[Any]) -> list[str]:
 
 
 def _line(reason: dict[str, str]) -> str:
-    changed = f": {reason['old']} -> {reason['new']}" if reason["old"] or reason["new"] else ""
+    old, new = reason["old"], reason["new"]
+    if reason["what"].endswith(("ctime", "mtime")):
+        old, new = _moment(old), _moment(new)
+    changed = f": {old} -> {new}" if old or new else ""
     return reason["what"] + changed
+
+
+def _moment(written: str) -> str:
+    """Nanoseconds since the epoch as a time of the day; other words as they are."""
+    import datetime
+
+    if not (written.isdecimal() and 18 <= len(written) <= 19):
+        return written
+    return datetime.datetime.fromtimestamp(int(written) // 1_000_000 / 1000).isoformat(" ", "milliseconds")

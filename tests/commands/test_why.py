@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,16 @@ def test_asking_changes_nothing(project: Project) -> None:
         assert project.doit(*words, "pod=web").code in (0, 1)
     after = {path for path in project.data.rglob("*") if path.relative_to(project.data).parts[0] != "cache"}
     assert after == before
+
+
+def test_times_are_told_as_people_write_them(project: Project) -> None:
+    assert project.doit("images", "import", "images/web.aci").code == 0
+    os.utime(project.root / "images" / "web.aci", ns=(0, 1_700_000_000_123_456_789))
+    (line,) = [line for line in project.doit("why", "pod=web").out.splitlines() if "web.aci.mtime" in line]
+    assert re.search(r"mtime: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} -> 2023-11-1\d \d\d:\d\d:20\.123$", line), line
+    told = json.loads(project.doit("why", "pod=web", "--format", "json").out)
+    (image,) = [one for one in told if one["task"] == "image:web"]
+    assert {one["what"]: one["new"] for one in image["reasons"]}["web.aci.mtime"] == "1700000000123456789"
 
 
 def test_a_missing_file_is_a_reason(project: Project) -> None:
