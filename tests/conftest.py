@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -157,16 +159,19 @@ def _skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After a system test the machine has the mounts, processes, namespaces, cgroups and data that it had before."""
+def _leaves_nothing_behind(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """After a system test the machine has what it had before: mounts, processes, namespaces, cgroups, devices, data."""
     if request.node.get_closest_marker("system") is None:
         yield
         return
     processes = _children()
-    before = _traces()
+    before, loops = _traces(), _loops(tmp_path_factory.getbasetemp())
     yield
     left = _stop({child for child in _children() if child not in processes})
     left += [f"{kind}: {difference}" for kind, now in _traces().items() for difference in sorted(now ^ before[kind])]
+    left += _detached(tmp_path_factory.getbasetemp(), loops)
     if left:
         pytest.fail("this test changed the machine:\n  " + "\n  ".join(left), pytrace=False)
 
@@ -209,6 +214,27 @@ def _machine_data() -> set[str]:
     return {f"{path} (changed at {path.lstat().st_mtime_ns})" for path in paths}
 
 
+def _loops(folder: Path) -> set[tuple[str, str]]:
+    """Loop devices over files in our folder, with the files; those of others come and go."""
+    found = set()
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):  # it has just become free
+            file = path.read_text(errors="surrogateescape").strip()
+            if file.startswith(f"{folder}/"):
+                found.add((f"/dev/{path.parts[3]}", file))
+    return found
+
+
+def _detached(folder: Path, before: set[tuple[str, str]]) -> list[str]:
+    """Take away the loop devices that a test left (one may be about to go with its mount); they are returned."""
+    end = time.monotonic() + PATIENCE
+    while (left := _loops(folder) - before) and time.monotonic() < end:
+        time.sleep(0.01)
+    for device, _ in left:
+        subprocess.run(["losetup", "--detach", device], check=False)
+    return [f"loop device: {device} over {file}" for device, file in sorted(left)]
+
+
 def _children() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
@@ -223,5 +249,6 @@ def _stop(processes: set[psutil.Process]) -> list[str]:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(alive, timeout=PATIENCE)
+    # What was killed goes, but not at once; as long as nobody has reaped it, its control group cannot be taken away.
+    psutil.wait_procs(alive, timeout=isolation.PATIENCE)
     return told

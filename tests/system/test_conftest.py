@@ -68,6 +68,14 @@ def test_a_cgroup_left_behind_fails_and_is_taken_away(tmp_path: Path) -> None:
     assert groups(top) == before
 
 
+def test_a_loop_device_left_behind_fails_and_is_taken_away(tmp_path: Path) -> None:
+    file = "tmp_path.joinpath('disk').write_bytes(bytes(1 << 20))"
+    printed = outcome(tmp_path, f"{file}; subprocess.run(['losetup', '-f', tmp_path / 'disk'], check=True)")
+    assert "1 error" in printed
+    (device,) = {word for word in printed.split() if word.startswith("/dev/loop")}
+    assert not Path("/sys/block", Path(device).name, "loop").exists()
+
+
 def groups(top: Path) -> set[str]:
     return {directory for directory, _, _ in os.walk(top)}
 
