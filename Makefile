@@ -19,7 +19,7 @@ bench: .venv/ready-test images/hello.aci
 	@$(bin)/python -m benchmarks
 
 clean:
-	rm -rf .venv images/*.aci .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv images/hello.aci .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find stages tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/ready-%: $(locks)

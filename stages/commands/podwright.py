@@ -38,6 +38,11 @@ def _until_interrupted(work: Callable[[], int]) -> int:
     gc.set_threshold(_OBJECTS)
     streams.ensure()
     try:
+        os.getcwd()
+    except FileNotFoundError:
+        print("ERROR: the working directory is not there any more\n  hint: cd to one that is", file=sys.stderr)
+        return 1
+    try:
         return work()
     except KeyboardInterrupt:
         return 130

@@ -77,6 +77,14 @@ def test_what_the_list_of_pods_meets_is_a_sentence(project: Project, program: st
     (project.data / "version").unlink()
 
 
+@PROGRAMS
+@pytest.mark.parametrize("words", ["", "run pod=job", "ps", "list"])
+def test_in_a_directory_that_was_removed_that_is_said(project: Project, program: str, words: str) -> None:
+    done = shell(project, program, f"mkdir gone && cd gone && rmdir ../gone && $P {words}")
+    said = "ERROR: the working directory is not there any more\n  hint: cd to one that is\n"
+    assert (done.code, done.out, done.err) == (1, "", said)
+
+
 def test_programs_without_docstrings_run_as_well(project: Project) -> None:
     project.environment["PYTHONOPTIMIZE"] = "2"
     assert project.run("job").code == 3
