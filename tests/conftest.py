@@ -169,7 +169,7 @@ def _leaves_nothing_behind(
     processes = _children()
     before, loops = _traces(), _loops(tmp_path_factory.getbasetemp())
     yield
-    left = _stop({child for child in _children() if child not in processes})
+    left = _stop(processes)
     left += [f"{kind}: {difference}" for kind, now in _traces().items() for difference in sorted(now ^ before[kind])]
     left += _detached(tmp_path_factory.getbasetemp(), loops)
     if left:
@@ -239,16 +239,17 @@ def _children() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
-def _stop(processes: set[psutil.Process]) -> list[str]:
+def _stop(before: set[psutil.Process]) -> list[str]:
     """End what a test left running (it may be about to end by itself); what had to be killed is returned."""
-    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
-    told = []
-    for process in alive:
-        try:
-            told.append(f"process {process.pid}: {' '.join(process.cmdline())}")
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    # What was killed goes, but not at once; as long as nobody has reaped it, its control group cannot be taken away.
-    psutil.wait_procs(alive, timeout=isolation.PATIENCE)
+    told: list[str] = []
+    # Again, for what they had forked between the look and the kill.
+    while left := _children() - before:
+        _, alive = psutil.wait_procs(left, timeout=PATIENCE)
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                told.append(f"process {process.pid}: {' '.join(process.cmdline())}")
+                process.kill()
+        # What was killed goes, but not at once; until it is reaped its control group cannot be taken away.
+        if psutil.wait_procs(alive, timeout=isolation.PATIENCE)[1]:
+            break
     return told
