@@ -159,9 +159,7 @@ def _skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _leaves_nothing_behind(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
+def _leaves_nothing_behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """After a system test the machine has what it had before: mounts, processes, namespaces, cgroups, devices, data."""
     if request.node.get_closest_marker("system") is None:
         yield

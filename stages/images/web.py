@@ -22,6 +22,7 @@ from stages.images.settings import LEAST, WAIT_LONGER, Settings
 _CHUNK = 1 << 16
 _HEADERS = {"User-Agent": "podwright", "Accept-Encoding": "identity"}
 _NOT_MODIFIED = 304
+_PLAIN = 'list the host in images.json of the configuration: {"http": ["HOST:PORT"]}'
 
 
 class Web(NamedTuple):
@@ -82,7 +83,7 @@ class Web(NamedTuple):
             return
         raise ImageError(
             f"{url}: images are fetched over https only",
-            hint='write https://, or list the host in images.json of the configuration: {"http": ["HOST:PORT"]}',
+            hint=f"write https://, or {_PLAIN}",
             reason="insecure",
         )
 
@@ -139,6 +140,8 @@ def broken(url: str, error: Exception) -> ImageError:
         return ImageError(f"{url}: {cause}", hint=WAIT_LONGER, reason="unreachable")
     if isinstance(cause, TimeoutError):
         return ImageError(f"{url}: the server does not answer", hint=WAIT_LONGER, reason="unreachable")
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return ImageError(f"{url}: the server speaks no TLS there", hint=f"{_PLAIN}, and write http://", reason="tls")
     if isinstance(cause, ssl.SSLError):
         why = getattr(cause, "verify_message", "") or cause.reason or "TLS failed"
         hint = "SSL_CERT_FILE names a file of further certificate authorities"

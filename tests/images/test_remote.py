@@ -302,6 +302,11 @@ def test_without_tls_only_where_the_host_allows_it(
     finder.bring(ask, Silent())
 
 
+def test_a_server_without_tls_is_told_from_one_that_nobody_knows(finder: Finder, server: Server) -> None:
+    failed = refused(finder, Ask(f"https://{server.plain_host}/a.aci"), "tls")
+    assert "no TLS" in failed.sentence and '{"http": ["HOST:PORT"]}' in failed.hint
+
+
 def test_a_server_that_nobody_vouches_for(finder: Finder, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     assert "SSL_CERT_FILE" in refused(finder, Ask(f"{server.url}/a.aci"), "tls").hint
