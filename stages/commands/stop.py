@@ -59,5 +59,5 @@ def _stop(pod: Found, force: bool, seconds: int | None) -> None:
     if done.returncode:
         raise PodError(f"stage1's stop of pod {pod.called} ended with {done.returncode}", reason="stop")
     if seconds is not None and not locks.wait(pod.paths.root, seconds):
-        hint = "wait for it with `doit status --wait`, or use --force"
+        hint = f"wait for it with `doit status pod={pod.called} --wait`, or use --force"
         raise PodError(f"pod {pod.called} still runs after {seconds} seconds", hint=hint, reason="stop-timeout")
