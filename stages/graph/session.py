@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import stat
@@ -108,38 +107,13 @@ def _database(pod: PodPaths) -> str:
     """
     if HANDOVER.only_reading or not os.path.isdir(pod.root):
         return _MEMORY
-    if not _is_sound(pod.database):
+    from stages.graph import database
+
+    if not database.is_sound(pod.database):
         if HANDOVER.lock_fd is None:
             return _MEMORY
         files.delete(pod.database)
-    return str(pod.database) if HANDOVER.lock_fd is None or _has_room(pod.database) else _MEMORY
-
-
-def _has_room(database: Path) -> bool:
-    """Whether it is there, or can be made as doit makes it, who takes a full disk for damage."""
-    import sqlite3
-
-    try:
-        with contextlib.closing(sqlite3.connect(database)) as made:
-            made.execute("create table if not exists doit (task_id text not null primary key, task_data json)")
-    except sqlite3.Error:
-        return False
-    return True
-
-
-def _is_sound(database: Path) -> bool:
-    """Whether doit can read it, or make it."""
-    import sqlite3
-
-    try:
-        if not stat.S_ISREG(os.lstat(database).st_mode):
-            return False
-        with contextlib.closing(sqlite3.connect(database)) as opened:
-            return bool(opened.execute("pragma quick_check").fetchone() == ("ok",))
-    except FileNotFoundError:
-        return True
-    except (OSError, sqlite3.DatabaseError):
-        return False
+    return str(pod.database) if HANDOVER.lock_fd is None or database.has_room(pod.database) else _MEMORY
 
 
 def verdict(step: Step) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,27 @@ def test_a_look_sees_what_doit_remembers_and_changes_nothing_of_it(project: Proj
     database.unlink()
     assert "U manifest " in project.doit("list", "-s", "pod=job").out
     assert not database.exists()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        *("update doit set task_data = '{'", "update doit set task_data = null", "update doit set task_data = '[]'"),
+        *("update doit set task_data = 7", "drop table doit; create table doit (x)", "drop table doit"),
+    ],
+)
+def test_what_doit_cannot_have_remembered_is_forgotten(project: Project, script: str) -> None:
+    assert project.run("job").code == 0
+    path = project.pod(UID) / "doit.db"
+    with sqlite3.connect(path) as opened:
+        opened.executescript(script)
+    for words in (("list", "-s"), ("info", "manifest")):
+        done = project.doit(*words, "pod=job")
+        assert done.code in (0, 1) and "Traceback" not in done.err, done
+    done = project.run("job")
+    assert done.code == 0, done.err
+    with sqlite3.connect(path) as opened:
+        assert len(opened.execute("select task_id, task_data from doit").fetchall()) > 1
 
 
 def test_information_about_no_task_is_a_sentence(project: Project) -> None:
