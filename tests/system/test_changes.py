@@ -130,6 +130,12 @@ def removed(bench: Bench) -> None:
     bench.edit(lambda spec: spec["spec"]["containers"].pop())
 
 
+def unmarked(bench: Bench, name: str) -> None:
+    """Whether its marker is for good, or of this boot."""
+    (marker,) = bench.tree(name).glob("rendered*")
+    marker.unlink()
+
+
 def damaged_index(bench: Bench) -> None:
     path = bench.tree("web") / "index.erofs"
     path.chmod(0o644)
@@ -237,7 +243,7 @@ TABLE = {
     "stage1's tree changed in place": Row(
         lambda bench: (bench.tree("stage1") / "rootfs" / "run").write_text("#!/bin/false\n"), {"tree:stage1"}
     ),
-    "stage1's marker lost": Row(lambda bench: (bench.tree("stage1") / "rendered").unlink(), {"tree:stage1"}),
+    "stage1's marker lost": Row(lambda bench: unmarked(bench, "stage1"), {"tree:stage1"}),
     "the stored archive lost": Row(blob_gone, {"image:web"}, {"image:web"}),
     "database deleted": Row(forgotten, set()),
     "database emptied": Row(emptied, set()),
@@ -252,7 +258,7 @@ TABLE = {
 }
 ONLY_OVERLAY = {
     "an index damaged": Row(damaged_index, {"tree:web"}),
-    "a tree's marker lost": Row(lambda bench: (bench.tree("web") / "rendered").unlink(), {"tree:web"}),
+    "a tree's marker lost": Row(lambda bench: unmarked(bench, "web"), {"tree:web"}),
     "a tree's record damaged": Row(lambda bench: (bench.tree("web") / "record").write_text("{"), {"tree:web"}),
     "a tree deleted": Row(lambda bench: shutil.rmtree(bench.tree("web")), {"tree:web"}),
 }

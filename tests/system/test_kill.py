@@ -16,6 +16,7 @@ import pytest
 from stages.base.paths import DataDir
 from stages.images import build
 from stages.images.store import ImageStore
+from stages.trees import marker
 from stages.trees.store import TreeStore
 from tests.system import workbench
 from tests.system.workbench import CHECKOUT, Project
@@ -94,7 +95,7 @@ class Shop:
         images = ImageStore(data)
         assert [one for one in images.ids() if images.has(one) and not images.rehash(one)] == []
         trees = TreeStore(data, images)
-        rendered = [one for one in trees.ids() if data.tree(one).rendered.exists()]
+        rendered = [one for one in trees.ids() if marker.is_rendered(data.tree(one))]
         assert [one for one in rendered if not trees.full(one).fresh] == []
 
     def check_converges(self) -> None:
