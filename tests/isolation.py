@@ -13,7 +13,7 @@ from stages.linux import kernel
 from stages.stage1.crun.cgroups import CONTROLLERS
 
 CLONE_NEWCGROUP = 0x02000000
-MS_BIND, MS_MOVE, MS_PRIVATE, MS_SHARED = 0x1000, 0x2000, 1 << 18, 1 << 20
+MS_PRIVATE, MS_SHARED = 1 << 18, 1 << 20
 NAMESPACES = {"mnt": kernel.CLONE_NEWNS, "cgroup": CLONE_NEWCGROUP}
 # A process that was killed is in its control group until it is reaped.
 PATIENCE = 60
