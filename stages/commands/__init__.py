@@ -1,9 +1,10 @@
 """The doit commands of our own."""
 
-from gc import freeze, set_threshold
+from gc import freeze
 
-# What we make by the ten thousand, entries and nodes of a tree, has no cycles: a tenth of an import went into looking.
-set_threshold(100_000)
+from stages.linux import process
+
+process.collect_seldom()
 
 
 def only_pod(words: list[str]) -> str | None:

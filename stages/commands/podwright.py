@@ -6,16 +6,12 @@ the same steps by the same verdicts in the same order, where the project has no 
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
 from stages.base import streams
 from stages.commands import only_pod
 from stages.pod import again
-
-# More than a run makes while it loads.
-_OBJECTS = 100_000
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +29,6 @@ def doit() -> int:
 
 
 def _until_interrupted(work: Callable[[], int]) -> int:
-    # Loading modules makes objects by the ten thousand, and none of them is garbage: looking for some at every 700 is
-    # a tenth of the load.
-    gc.set_threshold(_OBJECTS)
     streams.ensure()
     try:
         os.getcwd()

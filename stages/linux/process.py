@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 # Of the number of descriptors that a caller passes: a process cannot have more than some ten million.
 _MOST_DIGITS = 8
-# When Python looks for garbage, before anybody has said otherwise.
+# When Python looks for garbage: by itself, and where we say so.
 _COLLECTING = gc.get_threshold()
+_SELDOM = 100_000
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # as in a shell
 
 
@@ -58,11 +59,21 @@ def become(program: str, argv: list[str], environment: Mapping[str, str], direct
         raise failure from error
 
 
+def collect_seldom() -> None:
+    """Have Python look for garbage less often.
+
+    What we make by the ten thousand, modules, entries and nodes of a tree, has no cycles: a tenth of an import, and of
+    a start, went into looking.
+    """
+    gc.set_threshold(_SELDOM)
+
+
 def go_on(program: str, argv: list[str], added: Mapping[str, str], directory: str, lock_fd: int) -> None:
     """As `become`, for a program in Python, in the Python that runs already: its start takes as long as all of ours.
 
     The program finds what it would find if it were executed: its name, argv, the environment with what is added, the
-    directory and the descriptors; and no module of ours. Returns, with nothing done, when it cannot be read.
+    directory and the descriptors; no module of ours, and garbage looked for as Python does. Returns, with nothing done,
+    when it cannot be read.
     """
     try:
         with open(program, "rb") as file:

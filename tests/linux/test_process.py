@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 TELLING = """\
-import json, os, sys
+import gc, json, os, sys
 status = open("/proc/self/status").read().splitlines()
 found = {
     "name": __name__, "file": __file__, "argv": sys.argv, "directory": os.getcwd(),
@@ -24,12 +24,14 @@ found = {
     "signals": [line for line in status if line.startswith(("SigBlk", "SigIgn", "SigCgt"))],
     "ours": [name for name in sys.modules if name.startswith("stages")],
     "pid": os.getpid(),
+    "collecting": gc.get_threshold(),
 }
 print(json.dumps(found), flush=True)
 """
 BECOMING = """\
 import os, sys
 sys.path.insert(0, {root!r})
+import stages.commands.podwright
 from stages.linux import process
 program, directory = {program!r}, {directory!r}
 lock = os.open("/", os.O_RDONLY)
