@@ -12,6 +12,7 @@ from stages.base import files
 from stages.base.paths import DataDir
 from stages.commands import common
 from stages.images.store import ImageStore
+from stages.linux import locks
 from stages.pod import facts, find
 from stages.pod.state import State
 from stages.trees.store import TreeStore
@@ -40,9 +41,11 @@ class Sweep:
         for tree_id in store.ids():
             if tree_id in used or not _TREE.fullmatch(tree_id):
                 continue
-            if self.takes(f"tree {tree_id}", self.data.tree(tree_id).root):
-                store.remove(tree_id)
-                (self.data.tree_locks / tree_id).unlink(missing_ok=True)
+            lock = self.data.tree_locks / tree_id
+            with locks.tried(lock) as alone:
+                if alone and self.takes(f"tree {tree_id}", self.data.tree(tree_id).root):
+                    store.remove(tree_id)
+                    lock.unlink(missing_ok=True)
 
     def garbage(self) -> None:
         """What was taken out of use. A tree that a running pod has as a lower layer stays until the pod ends."""

@@ -147,9 +147,8 @@ class TreeStore(NamedTuple):
         return marker.is_rendered(self.data.tree(tree_id))
 
     def remove(self, tree_id: str) -> None:
-        """Take a tree out of the store; nobody may be using it."""
-        with locks.held(self.data.tree_locks / tree_id):
-            marker.take_away(self.data.tree(tree_id), self.data.garbage)
+        """Take a tree out of the store; nobody may be using it. The caller holds its lock."""
+        marker.take_away(self.data.tree(tree_id), self.data.garbage)
 
     def full(self, tree_id: str, jobs: int = 1, is_whole: Callable[[str], bool] | None = None) -> Verdict:
         """The full check: every byte and attribute against what was rendered; of an index, every archive's too.

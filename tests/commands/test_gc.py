@@ -128,6 +128,18 @@ def test_while_a_pod_is_prepared_trees_are_left_and_nobody_waits(project: Projec
     assert project.doit("gc").code == 0 and os.listdir(data.trees) == []
 
 
+def test_a_tree_that_somebody_is_about_to_make_is_left_and_nobody_waits(project: Project, data: DataDir) -> None:
+    """An import makes an index under the lock of the tree that it is of, and prepares no pod."""
+    tree(data, TREES[-1])
+    with locks.held(data.tree_locks / TREES[-1]):
+        project.wrapper = ["timeout", "20"]
+        done = project.doit("gc")
+    assert done.code == 0 and TREES[-1] not in done.out, done
+    assert TREES[-1] in os.listdir(data.trees) and TREES[-1] in os.listdir(data.tree_locks)
+    assert TREES[-1] in project.doit("gc").out
+    assert TREES[-1] not in os.listdir(data.trees)
+
+
 def test_what_is_no_tree_is_left_alone(project: Project, data: DataDir) -> None:
     (data.trees / "lost+found").mkdir(parents=True)
     assert project.doit("gc").code == 0 and os.listdir(data.trees) == ["lost+found"]
