@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,67 @@ def test_a_host_port_leads_to_the_app_of_the_default_network(tmp_path: Path) -> 
         _, err = process.communicate()
     assert process.returncode == 5, err
     assert not (project.pod(UID) / "net-info.json").exists()
+
+
+SERVING = "trap 'exit 5' TERM; echo up; while :; do sleep 1000 & wait $!; done"
+
+
+def pods(project: Project, *ports: dict[str, object]) -> None:
+    """Two pods with these ports, whose apps stay."""
+    project.image("web.aci", workbench.manifest("example.com/web", app=["/bin/true"]), workbench.busybox())
+    for number, name in enumerate(("shop", "rival")):
+        app = {"name": "web", "image": "images/web.aci", "command": ["/bin/sh", "-c", SERVING], "ports": list(ports)}
+        project.write(workbench.spec(name, UID[:-1] + str(number), [app], net=["default"]))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Project]:
+    """A project on a host with a network of its own, as long as the test takes."""
+    made = Project(tmp_path / "project", tmp_path / "data")
+    keeper = subprocess.Popen(
+        ["unshare", "--net", "--mount", "sh", "-c", HOST, "sh", "-c", "echo ready; exec cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert keeper.stdout is not None and keeper.stdout.readline() == b"ready\n"
+    made.wrapper = ["nsenter", f"--net=/proc/{keeper.pid}/ns/net", f"--mount=/proc/{keeper.pid}/ns/mnt", "--wd=."]
+    try:
+        yield made
+    finally:
+        keeper.communicate()
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_a_port_of_the_host_has_one_pod(host: Project, protocol: str) -> None:
+    pods(host, {"name": "http", "containerPort": 8080, "hostPort": 18080, "protocol": protocol})
+    first = host.started("run", "pod=shop")
+    assert first.stdout is not None and first.stdout.readline() == "up\n"
+    second = host.doit("run", "pod=rival")
+    assert second.code == 254 and second.out == ""
+    told = f"the host's port *:18080/{protocol.lower()} is taken by another pod or program"
+    assert told in second.err and "Traceback" not in second.err
+    first.send_signal(signal.SIGTERM)
+    _, err = first.communicate()
+    assert first.returncode == 5, err
+    # What was refused has left nothing, and a port is free with the end of its pod.
+    again = host.started("run", "pod=rival")
+    assert again.stdout is not None and again.stdout.readline() == "up\n"
+    again.send_signal(signal.SIGTERM)
+    again.communicate()
+
+
+def test_a_port_of_a_program_of_the_host_is_not_taken_over(host: Project) -> None:
+    pods(host, {"name": "http", "containerPort": 8080, "hostPort": 18080, "hostIP": "127.0.0.1"})
+    listening = (
+        "import socket, sys; made = socket.create_server(('', 18080)); print('ready', flush=True); sys.stdin.read()"
+    )
+    program = subprocess.Popen(
+        [*host.wrapper, sys.executable, "-uc", listening], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None and program.stdout.readline() == "ready\n"
+    refused = host.doit("run", "pod=shop")
+    assert refused.code == 254 and "127.0.0.1:18080/tcp is taken" in refused.err
+    program.communicate()
+    pods(host, {"name": "http", "containerPort": 8080, "hostPort": 18080, "hostIP": "198.51.100.1"})
+    refused = host.doit("run", "pod=shop")
+    assert refused.code == 254 and "198.51.100.1:18080/tcp is of no address of this host" in refused.err

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import stat
 
-from stages.stage1.crun import anchor, cgroups, leftovers, network, runtime, staging
-from stages.stage1.lib import arguments, init, manifest, syscalls
+from stages.stage1.crun import anchor, cgroups, leftovers, netconf, network, runtime, staging
+from stages.stage1.lib import arguments, hostports, init, manifest, syscalls
 from stages.stage1.lib.errors import Stage1Error
 from stages.stage1.lib.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from socket import socket
+
     from stages.stage1.crun import plan
 
 METADATA_PORT = 18112  # contract B.3
@@ -96,15 +98,21 @@ def _run_connected(setting: plan.Setting, signals: set[signal.Signals]) -> int:
     """Run the apps with the pod's network namespace connected, which needs it to outlive them."""
     with open(setting.anchor.path("network"), "rb") as namespace:
         path = f"/proc/{os.getpid()}/fd/{namespace.fileno()}"
+        held: list[socket] = []
         try:
+            # To a port whose socket the caller has passed nothing of the host's is forwarded.
             served = frozenset(one.name for one in setting.listeners if one.handle >= 0)
-            connection = network.set_up(setting.arguments, setting.pod, setting.pod_directory, path, served)
+            mappings = netconf.port_mappings(setting.pod, served)
+            held = hostports.taken(mappings)
+            connection = network.set_up(setting.arguments, mappings, setting.pod_directory, path)
             _use_network(setting, connection.gateway, connection.nameservers)
             return _run_apps(setting, signals)
         finally:
             setting.anchor.end()
             # What fails now is tried once more, and told, by the sweep.
             network.tear_down(setting.pod_directory, setting.arguments.uuid, path)
+            for one in held:
+                one.close()
 
 
 def _use_network(setting: plan.Setting, gateway: str, nameservers: bytes) -> None:

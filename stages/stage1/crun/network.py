@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stages.stage1.lib.arguments import Arguments
-    from stages.stage1.lib.manifest import Pod
 
 RECORD = "net-info.json"
 PLUGIN_DIRECTORIES = ("/usr/lib/cni", "/usr/libexec/cni", "/opt/cni/bin")
@@ -30,15 +29,12 @@ class Connection:
         self.nameservers = b""
 
 
-def set_up(options: Arguments, pod: Pod, pod_directory: str, netns: str, served: frozenset[str]) -> Connection:
+def set_up(options: Arguments, mappings: list[dict[str, Any]], pod_directory: str, netns: str) -> Connection:
     """Connect the network namespace at path `netns` to every network of `options`, in order, as eth0, eth1, ...
-
-    `served` are ports whose socket the caller has passed: nothing of the host's is forwarded to them.
 
     Each is written to net-info.json before it is begun, so that whatever happens gc can take it down. Raises
     Stage1Error with the network's name and the plugin's own words.
     """
-    mappings = netconf.port_mappings(pod, served)
     records: list[dict[str, Any]] = []
     connection = Connection()
     for number, (name, arguments) in enumerate(netconf.chosen(options)):
