@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import signal
 import stat
@@ -123,6 +124,21 @@ def test_second_interrupt_kills_at_once(pod: HandMadePod) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert (process.returncode, pod.status("web")) == (137, "137")
+
+
+def test_what_an_interrupt_waits_for_is_told(pod: HandMadePod) -> None:
+    pod.manifest["annotations"] = [{"name": "podwright/termination-grace-seconds", "value": "3600"}]
+    pod.add("quick", sh("trap 'exit 0' INT; echo up; while :; do sleep 0.02; done"))
+    pod.add("deaf", sh("trap '' INT; echo up; while :; do sleep 0.02; done"))
+    process = pod.start()
+    assert process.stdout is not None and [process.stdout.readline() for _ in range(2)] == ["up\n", "up\n"]
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    told = process.stderr.readline()
+    assert re.search(r"waiting 3\d\d\d s more for deaf to end; Ctrl-C once more kills$", told), told
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert (process.returncode, pod.status("quick"), pod.status("deaf")) == (137, "0", "137")
 
 
 @pytest.mark.contract("L.1 rkt_gc_nspawn")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from stages.stage1.lib.command import Trouble
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
+# Seconds after which whoever pressed Ctrl-C is told what is being waited for.
+_SILENCE = 1.0
 
 
 class Task:
@@ -69,6 +71,7 @@ class Supervisor:
         self._first_failure = 0
         self._interrupted = False
         self._deadline: float | None = None
+        self._untold: float | None = None  # until when somebody who pressed Ctrl-C may wait without a word
         self.grace = 10.0
 
     def run(self, tasks: list[Task], signals: set[signal.Signals], stdin: int) -> int:
@@ -84,6 +87,8 @@ class Supervisor:
             self._wait(signals | {signal.SIGCHLD})
             self._reap()
             self._start_waiting()
+            if self._untold is not None and time.monotonic() >= self._untold:
+                self._tell()
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 self._kill()
         return self._first_failure
@@ -97,7 +102,8 @@ class Supervisor:
 
     def _wait(self, signals: set[signal.Signals]) -> None:
         """Sleep until a signal or the deadline, and act on the signal."""
-        left = 3600.0 if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        until = [one for one in (self._deadline, self._untold) if one is not None]
+        left = max(0.0, min(until) - time.monotonic()) if until else 3600.0
         received = signal.sigtimedwait(signals, left)
         if received is None or received.si_signo == signal.SIGCHLD:
             return
@@ -106,7 +112,9 @@ class Supervisor:
             self._say("killing the pod")
             self._deadline = time.monotonic()
             return
-        self._interrupted |= number == signal.SIGINT
+        if number == signal.SIGINT:
+            self._interrupted = True
+            self._untold = time.monotonic() + _SILENCE
         self._end_with(number) if number in _ENDING else self._forward(number)
 
     def _end_with(self, number: int) -> None:
@@ -117,6 +125,14 @@ class Supervisor:
         if self._deadline is None:
             self._deadline = time.monotonic() + self.grace
         self._forward(number)
+
+    def _tell(self) -> None:
+        """An app that heeds no Ctrl-C looks like a terminal that hangs."""
+        self._untold = None
+        left = [task.name for task in self._tasks if task.monitor]
+        if left and self._deadline is not None:
+            seconds = max(0.0, self._deadline - time.monotonic())
+            self._say(f"waiting {seconds:.0f} s more for {', '.join(left)} to end; Ctrl-C once more kills")
 
     def _forward(self, number: int) -> None:
         for task in self._tasks:
