@@ -12,6 +12,7 @@ from stages.commands.sweep import size_of
 from stages.graph.terminal import Terminal
 from stages.images import verifying
 from stages.images.store import ImageStore
+from stages.trees import marker
 from stages.trees.store import TreeStore
 
 
@@ -41,6 +42,9 @@ class Verify(common.PodCommand):
             bad += not _told(f"image {short(image_id)}", trouble)
         for tree_id, trouble in troubles.items():
             bad += not _told(f"tree  {short(tree_id)}", trouble and f"{trouble}; a run that needs it makes it again")
+        for tree_id in trees.ids():
+            if marker.is_in_doubt(trees.data.tree(tree_id)):
+                print(f"tree  {short(tree_id)}  not read since this host's last start: the next run that needs it does")
         return 1 if bad else 0
 
 

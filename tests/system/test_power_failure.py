@@ -130,6 +130,8 @@ def test_a_tree_of_another_boot_is_read_once(boots: Boots) -> None:
     boots.next()
     why = boots.project.doit("why", "pod=shop")
     assert why.code == 0 and why.out.count("was made before this host's last start, and is read once") == 3
+    told = boots.project.doit("verify")
+    assert told.code == 0 and told.out.count("not read since this host's last start: the next run") == 3
     assert ran(boots.project) >= {"tree:web", "tree:side", "tree:stage1"}
     assert inodes(boots.project.data) == before
     boots.next()
