@@ -126,9 +126,11 @@ def test_another_boot_asks_the_steps(tmp_path: Path) -> None:
     place = "/proc/sys/kernel/random/boot_id"
     script = f'mount --bind {other} {place} && exec "$@"'
     booted = ("unshare", "-m", "--propagation", "private", "/bin/sh", "-c", script, "-")
-    assert run(bench, *booted) == Ran(set(), asked=True, by_doit=False)
-    assert not run(bench, *booted).asked
-    assert run(bench).asked
+    # Trees that were not synced are read once.
+    read = {"tree:stage1", "tree:web", "tree:side"}
+    assert run(bench, *booted) == Ran(read, asked=True, by_doit=False)
+    assert any(not run(bench, *booted).asked for _ in range(MOST_RUNS))
+    assert run(bench) == Ran(set(), asked=True, by_doit=False)
 
 
 @pytest.mark.parametrize("script", ["main", "doit"])
