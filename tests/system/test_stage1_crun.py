@@ -535,8 +535,11 @@ def test_oom_score_adj_is_set_or_clamped_and_reported(pod: HandMadePod, wish: in
 def test_namespaces_of_the_pod_are_shared_by_its_apps_and_not_the_hosts(pod: HandMadePod) -> None:
     script = "for n in pid net ipc uts; do stat -L -c %i /proc/self/ns/$n; done; stat -L -c %i /proc/self/ns/mnt"
     pod.manifest["volumes"] = [{"name": "out", "kind": "empty"}]
+    # The number of a namespace that is gone is another one's: both are there before either looks.
+    both = "until [ -e /out/ready-one ] && [ -e /out/ready-two ]; do sleep 0.02; done"
     for name in ("one", "two"):
-        pod.add(name, sh(f"({script}) >/out/{name}"), runtime={"mounts": [{"volume": "out", "path": "/out"}]})
+        command = sh(f": >/out/ready-{name}; {both}; ({script}) >/out/{name}")
+        pod.add(name, command, runtime={"mounts": [{"volume": "out", "path": "/out"}]})
     assert pod.run().returncode == 0
     one, two = ((pod.path / "sharedVolumes/out" / name).read_text().split() for name in ("one", "two"))
     host = [str(os.stat(f"/proc/self/ns/{name}").st_ino) for name in ("pid", "net", "ipc", "uts", "mnt")]
