@@ -88,10 +88,10 @@ def _done(context: Context) -> tuple[int, dict[str, Any]]:
 
 
 def _chains(stale: list[Step]) -> list[list[Step]]:
-    """What is done side by side, each chain one step after another. stage1 comes last, and so to another process."""
+    """What may be done side by side, each chain one step after another."""
     chains: dict[Hashable, list[Step]] = {}
-    for step in reversed(stale):
-        chains.setdefault(_common(step), []).insert(0, step)
+    for step in stale:
+        chains.setdefault(_common(step), []).append(step)
     return list(chains.values())
 
 
@@ -106,13 +106,23 @@ def _common(step: Step) -> Hashable:
 
 
 def _side_by_side(chains: list[list[Step]]) -> int:
-    """Do the chains. The highest of their exit codes."""
-    if len(chains) < 2:
+    """Do the chains, in several processes where there is enough to do for them. The highest of their exit codes."""
+    if sum(not _is_copy(chain[0]) for chain in chains) < 2:
         return max(map(_one_by_one, chains), default=0)
     from stages.linux import workers
 
-    jobs = len(os.sched_getaffinity(0))
+    jobs, chains = len(os.sched_getaffinity(0)), chains[::-1]  # so that stage1's, the first, is for another process
     return max(workers.spread([1] * len(chains), jobs, lambda share: [_one_by_one(chains[index]) for index in share]))
+
+
+def _is_copy(step: Step) -> bool:
+    """Whether it is a tree that came with its image: it is there before another process would have begun."""
+    if step.verb is not render_tree:
+        return False
+    try:
+        return step.context.trees.is_prebuilt(step.context.recipe(*step.arguments))
+    except (PodwrightError, OSError):
+        return False
 
 
 def _one_by_one(chain: list[Step]) -> int:

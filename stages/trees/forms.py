@@ -39,9 +39,12 @@ class Lower(NamedTuple):
     way: str = ""
 
 
-def root_of(node: Node) -> Record:
-    """Owner and mode of the tree's root, which a writable layer over it takes on."""
-    return {"uid": node.uid, "gid": node.gid, "mode": node.mode}
+def facts(tree: Tree) -> Record:
+    """What a record says of a tree in any form: owner and mode of its root, which a writable layer over it takes on,
+    and how many names it has.
+    """
+    root = tree.root
+    return {"root": {"uid": root.uid, "gid": root.gid, "mode": root.mode}, "entries": _entries(root)}
 
 
 def write_directory(tree: Tree, paths: TreePaths, progress: Callable[[int], None]) -> Record:
@@ -142,9 +145,8 @@ def attach(lower: Lower, target: str, userns: int | None) -> None:
     acts.do(mounting(lower, target, userns is not None), userns)
 
 
-def entries(tree: Tree) -> int:
-    """How many names the tree has."""
-    pending, count = [tree.root], 0
+def _entries(root: Node) -> int:
+    pending, count = [root], 0
     while pending:
         children: Sequence[Node] = list(pending.pop().children.values())
         count += len(children)

@@ -90,6 +90,10 @@ class TreeStore(NamedTuple):
                 marker.seal(paths, made, durable=not recipe.plain and made["form"] == forms.DIRECTORY)
                 failing.pop_all()
 
+    def is_prebuilt(self, recipe: Recipe) -> bool:
+        """Whether an index came with the image, so that a render, as it seems, will be a copy of that."""
+        return not recipe.plain and self._way() is not None and self.data.image_index(recipe.image_id).record.exists()
+
     def prebuild(self, image_id: str) -> None:
         """Make the index of a stored image by itself, where there can be one, so that a render need only copy it.
 
@@ -111,7 +115,7 @@ class TreeStore(NamedTuple):
                 self._check_archives(recipe)
                 files.make_directory(kept.root)
                 tree = self._merge(recipe)
-                prebuilt.build(kept, recipe.tree_id, _facts(tree) | forms.write_index(tree, kept))
+                prebuilt.build(kept, recipe.tree_id, forms.facts(tree) | forms.write_index(tree, kept))
                 # An image that was removed meanwhile has looked for its index before that was there.
                 if self.images.has(image_id):
                     failing.pop_all()
@@ -220,11 +224,11 @@ class TreeStore(NamedTuple):
 
     def _ready_made(self, recipe: Recipe, paths: TreePaths) -> dict[str, Any] | None:
         """A copy of what was prebuilt, if that is the whole tree; what the record has to say of it."""
-        kept = self.data.image_index(recipe.image_id)
-        if recipe.plain or self._way() is None or not kept.record.exists():
+        if not self.is_prebuilt(recipe):
             return None
         from stages.trees import prebuilt
 
+        kept = self.data.image_index(recipe.image_id)
         try:
             files.make_directory(paths.root)
             made = prebuilt.take(kept, recipe.tree_id, paths)
@@ -245,7 +249,7 @@ class TreeStore(NamedTuple):
         if not recipe.plain and self._way() is not None:
             try:
                 files.make_directory(paths.root)
-                return _facts(tree) | forms.write_index(tree, paths)
+                return forms.facts(tree) | forms.write_index(tree, paths)
             except TreeError:
                 # The format has no room for something in it; files have. What was begun goes first.
                 files.discard(paths.root, self.data.garbage)
@@ -254,7 +258,7 @@ class TreeStore(NamedTuple):
         progress.begin(f"rendering {short(recipe.image_id)}", merge.size(tree))
         try:
             files.make_directory(paths.root)
-            return _facts(tree) | forms.write_directory(tree, paths, progress.advance)
+            return forms.facts(tree) | forms.write_directory(tree, paths, progress.advance)
         except OSError as error:
             raise _refused(error, recipe) from error
         finally:
@@ -276,11 +280,6 @@ class TreeStore(NamedTuple):
 
     def _way(self) -> erofs.Way | None:
         return ability.way(self.data)
-
-
-def _facts(tree: Tree) -> dict[str, Any]:
-    """What a record says of a tree in any form."""
-    return {"root": forms.root_of(tree.root), "entries": forms.entries(tree)}
 
 
 def _refused(error: OSError, recipe: Recipe) -> TreeError | HostError:
