@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+from stages.base.records import NamedTuple
 
 
 class HostDir(NamedTuple):

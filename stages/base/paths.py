@@ -15,10 +15,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from stages.base.image_paths import ConfigDir, ImagePaths, KeyPaths
 from stages.base.place import data_root
+from stages.base.records import NamedTuple
 
 FORMAT = "1"
 _VENDOR, _ADMIN = Path("/usr/lib/podwright"), Path("/etc/podwright")

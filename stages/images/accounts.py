@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
+from stages.base.records import NamedTuple
 from stages.images.tarheader import MAX_ID
 
 _ROOT = "0"

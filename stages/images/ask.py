@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 from stages.images.reference import (
     Directory,
     Layout,

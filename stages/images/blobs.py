@@ -15,13 +15,14 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stages.base import files
 from stages.base.digest import canonical
 from stages.base.errors import HostError
 from stages.base.paths import DataDir
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.linux import locks, verity
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ import gzip
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from stages.base.digest import canonical
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 from stages.images import tarwriter
 from stages.images.entry import Entry, Extent, Kind
 from stages.images.tarheader import BLOCK, shown

@@ -15,11 +15,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.base import strictjson
 from stages.base.digest import canonical
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 from stages.images import build, oci, oci_record, tar
 from stages.images.build import Member, Writer
 from stages.images.entry import Entry, Extent, Kind

@@ -11,12 +11,13 @@ import os
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from stages.base import files
 from stages.base.digest import sha256_hex
 from stages.base.errors import ImageError
 from stages.base.paths import DataDir
+from stages.base.records import NamedTuple
 from stages.images.manifest import ImageManifest
 from stages.linux import host
 

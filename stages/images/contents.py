@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
+from stages.base.records import NamedTuple
 from stages.images.entry import Entry, Kind
 from stages.images.inventory import Inventory
 from stages.images.placement import MAX_LINKS

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from stages.base.digest import short
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 from stages.images.manifest import Dependency, ImageManifest
 
 # A tree of more images than this is a mistake, or an attack by doubling.

@@ -6,13 +6,14 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stages.base import files
 from stages.base.digest import canonical, sha256_hex, short
 from stages.base.errors import ImageError
 from stages.base.paths import DataDir
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.base.verdict import FRESH, Verdict, compare
 from stages.images import called, settings, sources
 from stages.images.ask import Ask, is_settled, not_fetched, not_stored

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from stages import stage1
 from stages.base import files, stamp
@@ -16,6 +16,7 @@ from stages.base.digest import canonical
 from stages.base.errors import ImageError
 from stages.base.paths import DataDir
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.base.verdict import FRESH, Verdict
 from stages.images.store import ImageStore
 from stages.linux import host

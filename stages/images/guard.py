@@ -11,12 +11,13 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from stages.base import files
 from stages.base.digest import canonical
 from stages.base.errors import ImageError
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.base.verdict import FRESH, Verdict
 from stages.images import blobs, keys, openpgp, settings
 from stages.images.keys import Keystore

@@ -17,9 +17,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from stages.base import files
+from stages.base.records import NamedTuple
 from stages.images.blobs import Blobs
 from stages.images.entry import Entry, Extent, Kind
 

@@ -15,12 +15,12 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from stages.base import files
 from stages.base.errors import ImageError
 from stages.base.image_paths import KeyPaths
 from stages.base.paths import DataDir, configuration
+from stages.base.records import NamedTuple
 from stages.images import openpgp
 from stages.images.openpgp import Key
 from stages.spec import names

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 from stages.images.entry import Entry, Kind
 from stages.images.placement import place
 from stages.images.tarheader import shown

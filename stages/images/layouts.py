@@ -7,10 +7,11 @@ import os
 import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from stages.base.errors import ImageError
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.images import blobs as blobstore
 from stages.images import compression, oci, platform, tar
 from stages.images.blobs import Blobs

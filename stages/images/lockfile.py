@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.base import files, strictjson
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 from stages.linux import host
 
 FORMAT = 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.base import strictjson
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 from stages.linux import host
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.base import strictjson
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 
 MAX_DOCUMENT = 8 << 20
 MAX_LAYERS = 500

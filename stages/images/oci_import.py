@@ -10,11 +10,12 @@ import io
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 
 from stages.base.digest import canonical
 from stages.base.errors import ImageError, PodwrightError
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.images import blobs as blobstore
 from stages.images import compression, intake, inventory, oci, oci_app, oci_record, translation
 from stages.images import manifest as manifests

@@ -10,9 +10,9 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 
 MAX_FILE = 1 << 20
 _BLOCK = re.compile(

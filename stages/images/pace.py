@@ -9,7 +9,9 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
+
+from stages.base.records import NamedTuple
 
 
 class TooSlow(TimeoutError):

@@ -7,11 +7,12 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from stages.base import files
 from stages.base.errors import ImageError
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.images import oci, oci_app, oci_import, oci_record, platform, skopeo
 from stages.images.arriving import Watch
 from stages.images.layouts import Folder, small

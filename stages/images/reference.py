@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 from stages.images.store import PREFIXES
 
 _SUFFIX = ".aci"

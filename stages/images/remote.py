@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.base.errors import ImageError
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.images import discovery, openpgp, transfer
 from stages.images.guard import SUFFIX, Delivery, Guard, unsigned
 from stages.images.manifest import ImageManifest

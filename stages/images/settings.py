@@ -17,11 +17,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.base import files, strictjson
 from stages.base.errors import HostError
 from stages.base.paths import configuration
+from stages.base.records import NamedTuple
 from stages.spec.model import Signatures
 
 # Bytes that must come in the time of the patience: who sends one now and then would be waited for without end.

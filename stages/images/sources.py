@@ -8,12 +8,13 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from stages.base import files, stamp
 from stages.base.digest import canonical
 from stages.base.errors import ImageError
 from stages.base.paths import DataDir
+from stages.base.records import NamedTuple
 from stages.base.verdict import FRESH, Verdict, compare
 from stages.images import called
 from stages.images.reference import Directory, Layout, of_directory

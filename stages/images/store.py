@@ -14,12 +14,13 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from stages.base import files
 from stages.base.errors import ImageError
 from stages.base.paths import DataDir
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.images import blobs as blobstore
 from stages.images import called, indexes
 from stages.images import manifest as manifests

@@ -7,10 +7,11 @@ import http.client
 import re
 import time
 from collections.abc import Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from stages.base.errors import ImageError
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.images.blobs import CHUNK
 from stages.images.pace import TooSlow
 from stages.images.web import Web, broken

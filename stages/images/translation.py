@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
 
 from stages.base import files
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.images import inventory, oci, oci_app, oci_record, tar
 from stages.images import manifest as manifests
 from stages.images.contents import Contents

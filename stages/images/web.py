@@ -13,9 +13,10 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from email.message import Message
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, cast
 
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 from stages.images import pace
 from stages.images.settings import LEAST, WAIT_LONGER, Settings
 

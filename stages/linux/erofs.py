@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
 
+from stages.base.records import NamedTuple
 from stages.linux import erofs_mount
 
 # No memory, descriptor or loop device is free: there may be one the next time.

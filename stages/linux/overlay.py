@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
+from stages.base.records import NamedTuple
 from stages.linux import kernel
 
 # File systems that the kernel takes no upper directory on (their names can change behind its back, or have no case):

@@ -7,11 +7,12 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.base import files
 from stages.base.errors import PodError
 from stages.base.paths import PodPaths
+from stages.base.records import NamedTuple
 from stages.pod import state
 from stages.pod.state import State
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 from stages.base import files
 from stages.base.errors import PodError, SpecError
 from stages.base.paths import DataDir, PodPaths
+from stages.base.records import NamedTuple
 from stages.spec import names
 from stages.spec.catalog import SHORTEST_PREFIX, Catalog
 

@@ -10,12 +10,13 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.base import files
 from stages.base.digest import canonical
 from stages.base.errors import HostError, PodError
 from stages.base.paths import PodPaths
+from stages.base.records import NamedTuple
 from stages.linux import acts, selinux
 from stages.linux.acts import Act
 from stages.linux.overlay import Overlay

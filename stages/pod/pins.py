@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from stages.base.errors import ImageError
+from stages.base.records import NamedTuple
 from stages.images import lockfile
 from stages.images.ask import Ask
 from stages.images.lockfile import Hold, Lock, Locked

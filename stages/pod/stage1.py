@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.base import files
 from stages.base.errors import PodError
 from stages.base.paths import PodPaths
+from stages.base.records import NamedTuple
 
 _ANNOTATION = "coreos.com/rkt/stage1/"
 # A stage1 with this annotation leaves a file of that name in the pod's directory when it has left nothing else

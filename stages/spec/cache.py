@@ -12,10 +12,11 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.base import files
 from stages.base.digest import canonical, sha256_hex
+from stages.base.records import NamedTuple
 from stages.spec import jsonschemas
 
 VERSION = 1  # of what parsing and checking mean; a new one makes every cached answer a stranger's

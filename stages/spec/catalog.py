@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.base.errors import SpecError
+from stages.base.records import NamedTuple
 from stages.spec import names, parse
 from stages.spec.cache import Cache, Row, stamp
 from stages.spec.model import PodSpec

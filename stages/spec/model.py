@@ -1,13 +1,15 @@
 """A pod's spec as frozen records: what the rest of the program knows of the YAML.
 
 Mappings are sorted tuples of pairs, lists are tuples, and a choice is a class that carries its data. All are named
-tuples: every run imports this module, and a class of that kind is made eight times faster than a frozen dataclass; and
-three times faster again where its annotations are no strings to be compiled, hence no import from the future here.
+tuples: every run imports this module.
 """
+
+from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
+
+from stages.base.records import NamedTuple
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from stages.base.errors import SpecError, shown
+from stages.base.records import NamedTuple
 
 Path = tuple[str | int, ...]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
+from stages.base.records import NamedTuple
 from stages.spec.problems import Path, dotted
 
 _KINDS = {

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
+from stages.base.records import NamedTuple
 from stages.spec import problems
 from stages.spec.problems import Path, Problem
 

@@ -7,9 +7,10 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from stages.base.errors import TreeError
+from stages.base.records import NamedTuple
 from stages.images.entry import Kind
 from stages.linux import workers
 from stages.trees import descent

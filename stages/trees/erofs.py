@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from stages.base.errors import TreeError
+from stages.base.records import NamedTuple
 from stages.images.entry import Kind
 from stages.trees import descent
 from stages.trees import erofs_layout as disk

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from stages.base.errors import TreeError
+from stages.base.records import NamedTuple
 from stages.images.entry import Extent
 from stages.trees.erofs_layout import (
     BLOCK,

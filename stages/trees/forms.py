@@ -12,10 +12,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from stages.base import files
 from stages.base.paths import TreePaths
+from stages.base.records import NamedTuple
 from stages.base.verdict import FRESH, Reason, Verdict
 from stages.linux import acts, verity
 from stages.linux.acts import Act

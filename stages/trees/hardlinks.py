@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from stages.base.errors import TreeError
+from stages.base.records import NamedTuple
 from stages.trees.descent import text
 from stages.trees.model import Node
 

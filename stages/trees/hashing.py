@@ -9,8 +9,8 @@ import stat
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
+from stages.base.records import NamedTuple
 from stages.linux import workers
 from stages.trees import descent
 

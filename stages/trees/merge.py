@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
+from stages.base.records import NamedTuple
 from stages.images.entry import Entry, Kind
 from stages.trees.hardlinks import Place, Wanted, followed, leads_nowhere
 from stages.trees.model import Node, Tree

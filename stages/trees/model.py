@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from stages.base.records import NamedTuple
 from stages.images.entry import Extent, Kind
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from stages.base.digest import identity
+from stages.base.records import NamedTuple
 from stages.images.dependencies import Ingredient
 
 # Part of every tree id: a tree made by other rules is another tree.

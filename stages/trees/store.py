@@ -17,13 +17,14 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from stages.base import files
 from stages.base.digest import short
 from stages.base.errors import HostError, PodwrightError, TreeError
 from stages.base.paths import DataDir, TreePaths
 from stages.base.progress import Progress
+from stages.base.records import NamedTuple
 from stages.base.verdict import Reason, Verdict
 from stages.images import blobs
 from stages.images.dependencies import Ingredient
