@@ -158,6 +158,25 @@ def test_nothing_survives_a_killed_init_and_gc_clears_what_it_left(pod: HandMade
     assert not pod.locked()
 
 
+def test_what_a_killed_runtime_left_frozen_does_not_outlive_gc(pod: HandMadePod) -> None:
+    pod.add("web", sh("echo up; exec sleep 1000"))
+    process = pod.start()
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    frozen = 0
+    for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/freezer", "/sys/fs/cgroup/unified"):
+        for group in Path(top).glob(f"podwright-{pod.uuid}-*/web"):
+            for name, word in (("freezer.state", "FROZEN"), ("cgroup.freeze", "1")):
+                if (group / name).exists():
+                    (group / name).write_text(word)
+                    frozen += 1
+    assert frozen
+    process.kill()
+    process.wait()
+    subprocess.run([pod.entrypoint("gc"), pod.uuid], cwd=pod.path, check=True)
+    process.communicate()
+    assert not pod.locked()
+
+
 def test_a_pod_whose_init_was_killed_runs_again(pod: HandMadePod) -> None:
     pod.add("web", sh("echo up; sleep ${SECONDS_TO_SLEEP:-1000}"))
     process = pod.start()

@@ -141,6 +141,7 @@ def remove(group: str, roots: tuple[str, ...], patience: float = 5.0) -> bool:
 
 def _removed(path: str) -> bool:
     for directory, _, _ in os.walk(path, topdown=False):
+        _thaw(directory)
         kill_all(directory)
         try:
             os.rmdir(directory)
@@ -151,6 +152,16 @@ def _removed(path: str) -> bool:
                 raise
             return False
     return True
+
+
+def _thaw(directory: str) -> None:
+    """Let frozen processes die: runc freezes a group while it changes it, and may have been killed meanwhile."""
+    for name, word in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+        try:
+            with open(f"{directory}/{name}", "r+", encoding="ascii") as file:
+                file.write(word)
+        except OSError:
+            continue
 
 
 def kill_all(directory: str) -> None:
