@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 # Seconds after which whoever pressed Ctrl-C is told what is being waited for.
 _SILENCE = 1.0
+# Bytes that a runtime writes at the most before an app begins: its state, the filter, the log.
+_ROOM = 1 << 20
 
 
 class Task:
@@ -198,6 +200,8 @@ class Supervisor:
         task.monitor = 0
         if complaint := self._runtime.complaint(container) if code else "":
             code = _judge(code, complaint)
+            if code == NOT_EXECUTABLE and _is_full("."):
+                self._say(f"{os.getcwd()}: No space left on device, or hardly any")
         if monitor_killed:
             wait_for(spawn(self._runtime.delete(container), self._stdin, quiet=True))
         self._clean_up(container)
@@ -254,6 +258,12 @@ def spawn(command: list[str], stdin: int, quiet: bool = False, passed: Sequence[
 def wait_for(process: int) -> int:
     """Wait for one child and return its exit code."""
     return init.exit_code(os.waitpid(process, 0)[1])
+
+
+def _is_full(directory: str) -> bool:
+    """Whether there is so little room that a runtime may have failed for it, which not all that it says tells."""
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize < _ROOM
 
 
 def _judge(code: int, complaint: str) -> int:
