@@ -73,8 +73,11 @@ def _layer(store: ImageStore, blob_id: str, contents: Contents, progress: Progre
     """Store one layer; False when it is there."""
     if store.blobs.heal(blob_id):
         return False
-    with store.blobs.lock(blob_id), _received(store, blob_id, contents, progress) as spool:
-        inventory.keep_layer(store.blobs, spool, inventory.read(spool.fileno(), blob_id), blob_id)
+    with store.blobs.lock(blob_id):
+        if store.blobs.has(blob_id):
+            return False
+        with _received(store, blob_id, contents, progress) as spool:
+            inventory.keep_layer(store.blobs, spool, inventory.read(spool.fileno(), blob_id), blob_id)
     return True
 
 
