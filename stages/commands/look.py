@@ -29,24 +29,25 @@ class Remembered(SqliteDB):  # type: ignore[misc]
         return made
 
 
-class List(InProject, DoitList):  # type: ignore[misc]
+class _Looking(InProject):
+    """A mixin of doit's commands that need no more of its database than what is in it."""
+
+    def get_backends(self) -> dict[str, Any]:
+        """doit's, with one that only reads."""
+        base: Any = super()
+        return {**base.get_backends(), "sqlite3": Remembered}
+
+
+class List(_Looking, DoitList):  # type: ignore[misc]
     """The tasks of a pod, or of the project."""
 
     doc_usage = "[pod=NAME] [TASK...]"
 
-    def get_backends(self) -> Any:
-        """doit's, with one that only reads."""
-        return _reading(super().get_backends())
 
-
-class Info(InProject, DoitInfo):  # type: ignore[misc]
+class Info(_Looking, DoitInfo):  # type: ignore[misc]
     """One task."""
 
     doc_usage = "pod=NAME TASK"
-
-    def get_backends(self) -> Any:
-        """doit's, with one that only reads."""
-        return _reading(super().get_backends())
 
     def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
         """As doit's, which takes it that there is such a task."""
@@ -59,7 +60,3 @@ class Info(InProject, DoitInfo):  # type: ignore[misc]
 
 def _opened(name: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{Path(name).absolute().as_uri()}?mode=ro", uri=True)
-
-
-def _reading(backends: dict[str, Any]) -> dict[str, Any]:
-    return {**backends, "sqlite3": Remembered}

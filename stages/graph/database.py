@@ -29,6 +29,8 @@ def is_sound(path: Path) -> bool:
 
 def has_room(path: Path) -> bool:
     """Whether it is there, or can be made as doit makes it, who takes a full disk for damage."""
+    if path.exists():
+        return True
     try:
         with contextlib.closing(sqlite3.connect(path)) as made:
             made.execute(_TABLE)

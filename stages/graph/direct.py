@@ -25,6 +25,7 @@ from stages.graph.steps import Step
 from stages.graph.terminal import done, tell
 from stages.images.lockfile import Hold
 from stages.pod.context import STAGE1, Context
+from stages.trees.recipe import Recipe
 
 # sha256 of the dodo.py that has our tasks and no others. A project with tasks, or options, of its own is doit's.
 DODO = "d583e70ba00e77068521e3d0647b0ccef3e5a43a50f358bc5f520d6ec2eb0341"
@@ -99,10 +100,8 @@ def _common(step: Step) -> Hashable:
     """What the steps of a chain have in common: apps' images may share files and layers, two apps may share a tree."""
     if step.verb is import_image:
         return step.arguments == (STAGE1,)
-    try:
-        return step.context.recipe(*step.arguments).tree_id
-    except (PodwrightError, OSError):
-        return step
+    recipe = _recipe(step)
+    return recipe.tree_id if recipe else step
 
 
 def _side_by_side(chains: list[list[Step]]) -> int:
@@ -117,12 +116,16 @@ def _side_by_side(chains: list[list[Step]]) -> int:
 
 def _is_copy(step: Step) -> bool:
     """Whether it is a tree that came with its image: it is there before another process would have begun."""
-    if step.verb is not render_tree:
-        return False
+    recipe = _recipe(step) if step.verb is render_tree else None
+    return recipe is not None and step.context.trees.is_prebuilt(recipe)
+
+
+def _recipe(step: Step) -> Recipe | None:
+    """What the tree of a step is made of; None where the step itself will say why that is not known."""
     try:
-        return step.context.trees.is_prebuilt(step.context.recipe(*step.arguments))
+        return step.context.recipe(*step.arguments)
     except (PodwrightError, OSError):
-        return False
+        return None
 
 
 def _one_by_one(chain: list[Step]) -> int:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stages.base import files
 from stages.base.digest import canonical
-from stages.base.errors import HostError
+from stages.base.errors import FULL, HostError
 from stages.base.paths import DataDir
 from stages.base.progress import Progress
 from stages.base.records import NamedTuple
@@ -175,7 +175,7 @@ def receive(
             write = intake.Writer(spool.fileno(), beside.grow if beside else None).take
             intake.pump(_pieces(stream, file, progress), (digest.update, write))
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise no_space(where) from error
         raise
     if beside:

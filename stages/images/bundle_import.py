@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from stages.base.errors import ImageError
+from stages.base.errors import FULL, ImageError
 from stages.base.progress import Progress
 from stages.images import aci, inventory, oci_import
 from stages.images import blobs as blobstore
@@ -95,7 +94,7 @@ def _received(store: ImageStore, blob_id: str, contents: Contents, progress: Pro
                 progress.advance(len(piece))
             spool.flush()
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in FULL:
                 raise blobstore.no_space("the bundle") from error
             raise
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from stages.base import files, strictjson
 from stages.base.digest import canonical, sha256_hex
-from stages.base.errors import ImageError
+from stages.base.errors import FULL, ImageError
 from stages.base.progress import Progress
 from stages.base.stamp import of
 from stages.images import blobs, build, scan
@@ -51,7 +50,7 @@ def add(store: ImageStore, path: Path, where: str, progress: Progress) -> str:
             archive.seek(0)
             return store.add(archive, where, progress)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise blobs.no_space(where) from error
         raise
 

@@ -179,9 +179,13 @@ def _openat2(directory: int, path: bytes, flags: int, resolve: int) -> int:
     return _call("syscall", os.fsdecode(path), number, directory, path, ctypes.byref(how), size)
 
 
-def syncfs(fd: int) -> None:
-    """Everything of the file system that holds `fd` reaches the disk."""
-    _call("syncfs", f"descriptor {fd}", ctypes.c_int(fd))
+def syncfs(directory: str) -> None:
+    """Everything of the file system that holds the directory reaches the disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _call("syncfs", directory, ctypes.c_int(descriptor))
+    finally:
+        os.close(descriptor)
 
 
 def set_subreaper() -> None:

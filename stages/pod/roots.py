@@ -29,11 +29,7 @@ def write(context: Context, recipe: Recipe, target: Path, home: str = "") -> str
     pair = context.shift_pair()
     context.trees.write(recipe, target, Shift(*pair) if pair else None, context.progress)
     make_parents(target, target / home)
-    descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        kernel.syncfs(descriptor)
-    finally:
-        os.close(descriptor)
+    kernel.syncfs(str(target))
     return _fingerprint(target)
 
 

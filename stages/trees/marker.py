@@ -32,11 +32,7 @@ def seal(paths: TreePaths, made: dict[str, Any], *, durable: bool) -> None:
 
 def settle(paths: TreePaths) -> None:
     """Bring all of the tree to the disk, then mark it for good."""
-    descriptor = os.open(paths.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        kernel.syncfs(descriptor)
-    finally:
-        os.close(descriptor)
+    kernel.syncfs(str(paths.root))
     files.publish(paths.rendered, b"", 0o644, durable=False)
     for old in _of_boots(paths):
         old.unlink()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.base import files
 from stages.base.digest import short
-from stages.base.errors import HostError, PodwrightError, TreeError
+from stages.base.errors import FULL, HostError, PodwrightError, TreeError
 from stages.base.paths import DataDir, TreePaths
 from stages.base.progress import Progress
 from stages.base.records import NamedTuple
@@ -284,7 +284,7 @@ class TreeStore(NamedTuple):
 
 
 def _refused(error: OSError, recipe: Recipe) -> TreeError | HostError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return HostError(
             f"no space left while rendering {short(recipe.image_id)}",
             hint="make room in the data directory and run again; what is there is still good",

@@ -141,7 +141,6 @@ def remove(group: str, roots: tuple[str, ...], patience: float = 5.0) -> bool:
 
 def _removed(path: str) -> bool:
     for directory, _, _ in os.walk(path, topdown=False):
-        _thaw(directory)
         kill_all(directory)
         try:
             os.rmdir(directory)
@@ -150,6 +149,7 @@ def _removed(path: str) -> bool:
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
+            _thaw(directory)
             return False
     return True
 

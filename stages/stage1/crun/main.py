@@ -6,7 +6,7 @@ import os
 import stat
 
 from stages.stage1.crun import anchor, cgroups, leftovers, netconf, network, runtime, staging
-from stages.stage1.lib import arguments, hostports, init, manifest, syscalls
+from stages.stage1.lib import arguments, init, manifest, syscalls
 from stages.stage1.lib.errors import Stage1Error
 from stages.stage1.lib.signals import signal
 
@@ -96,6 +96,8 @@ def _give_back_streams(owners: dict[int, tuple[int, int]]) -> None:
 
 def _run_connected(setting: plan.Setting, signals: set[signal.Signals]) -> int:
     """Run the apps with the pod's network namespace connected, which needs it to outlive them."""
+    from stages.stage1.lib import hostports
+
     with open(setting.anchor.path("network"), "rb") as namespace:
         path = f"/proc/{os.getpid()}/fd/{namespace.fileno()}"
         held: list[socket] = []
