@@ -1,7 +1,7 @@
 """A pod of a Debian minbase image prepared from nothing, against `tar -x` of the same archive to the same disk.
 
 Ours is everything that `doit run pod=... manifest` does in an empty data directory: import with digest and checks,
-render, the built-in stage1 built and imported, the pod manifest; and all of it is on the disk when it says so. tar
+render, the built-in stage1 built and imported, the pod manifest; the archive is on the disk when it says so. tar
 writes its files and returns before they are on the disk, so the same with a sync is shown as well. For the compressed
 archive the peer of the import is what reads and hashes it and keeps nothing. The archive is in memory for all.
 """

@@ -1,7 +1,7 @@
 """An OCI layout of a Debian root taken in and made a tree, against skopeo with umoci, and against podman; and memory.
 
 Ours is `doit run ... tree:app` in an empty data directory: digests of the packed and of the unpacked layer checked, the
-layer stored, its index written, all on the disk. skopeo copies the layout (which checks digests) and umoci unpacks the
+layer stored and on the disk, its index written. skopeo copies the layout (which checks digests) and umoci unpacks the
 copy; podman pulls it into a store that it has set up before, which unpacks it. Both are back before their files are on
 the disk, so podman is also shown with a sync. The layout is in memory for all. Memory
 is the most that any one process of a command had, for the Debian root and for made images of one gzip layer each.

@@ -2,9 +2,9 @@
 
 The render alone, in a process that has its code in memory, is the tree task without doit's start; `doit run ...
 tree:app` is the same with it, as it is typed. An image that a run brought is rendered from what its headers said; with
-`images import` comes an index, and the render copies it. tar is back before anything is on the disk, so it is also
-shown with a sync. Memory is the most that the whole process had, for made images of 1,000 to 100,000 files of 1 kB:
-`doit run` that renders from the headers, about 40 MB of which are Python and doit, and `images import`.
+`images import` comes an index, and the render copies it. Neither side waits for the disk. Memory is the most that the
+whole process had, for made images of 1,000 to 100,000 files of 1 kB: `doit run` that renders from the headers, about 40
+MB of which are Python and doit, and `images import`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,10 @@ def measure(workshop: Workshop) -> Finding:
             "doit run tree:app": lambda: _by_doit(workshop, debian),
             "doit run tree:app, indexed": lambda: _by_doit(workshop, indexed),
             "tar -x": lambda: unpacked(workshop, workshop.minbase),
-            "tar -x, then sync": lambda: unpacked(workshop, workshop.minbase, "; sync -f ."),
         },
     )
     lines = [
         Line("the render alone", "render", "wall", "tar -x", factor=0.5),
-        Line("the render alone", "render", "wall", "tar -x, then sync"),
         Line("the render alone, after `images import`", "render, indexed", "wall", "tar -x", factor=0.5),
         Line("`doit run … tree:app`", "doit run tree:app", "wall", "tar -x", factor=0.5),
         Line("`doit run … tree:app`", "doit run tree:app", "cpu", "tar -x"),
