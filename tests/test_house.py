@@ -182,7 +182,7 @@ def test_nothing_is_defined_for_nobody() -> None:
             if isinstance(node, ast.Assign):
                 names = [target.id for target in node.targets if isinstance(target, ast.Name)]
             for name in names:
-                assert words[name] > 1, f"{relative(path)}:{node.lineno}: nobody uses {name}"
+                assert words[name] > 1 or name == "__getattr__", f"{relative(path)}:{node.lineno}: nobody uses {name}"
 
 
 def test_directories_are_made_with_a_mode() -> None:

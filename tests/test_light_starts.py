@@ -55,6 +55,12 @@ def test_of_a_remembered_start() -> None:
     assert not HEAVY & loaded(ROOT, "stages.commands.podwright", "stages.linux.acts")
 
 
+@pytest.mark.parametrize("command", ["ps", "status", "stop", "enter", "rm", "gc"])
+def test_of_a_command(command: str) -> None:
+    heavy = {"argparse", "dataclasses", "doit", "inspect", "logging", "psutil", "shutil", "socket", "tempfile", "yaml"}
+    assert not heavy & loaded(ROOT, "stages.commands.light", f"stages.commands.{command}")
+
+
 def test_of_a_run_that_does_everything() -> None:
     """dataclasses, with what it loads, takes as long as Python's own start; random and tempfile half of that."""
     steps = ("images.build", "images.finder", "images.oci_import", "linux.workers", "pod.start")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from stages import import_image
+from stages.base import data as data_dirs
 from stages.base import files
 from stages.base.digest import short
 from stages.base.errors import ImageError, PodError, PodwrightError, SpecError
 from stages.commands import common
-from stages.graph import session
 from stages.graph.terminal import Terminal
 from stages.images import bundle, lockfile
 from stages.images.bundle import Papers
@@ -45,7 +45,7 @@ class Bundle(common.PodCommand):
         context = Context(self.project, data, spec, dict(os.environ), Terminal(sys.stderr), hold=Hold.ALL)
         context.check_lock()
         papers = _papers(context, spec)
-        session.initialise(data)
+        data_dirs.initialise(data)
         with locks.held(data.prepare_lock, exclusive=False):  # nobody collects what is being packed
             image_ids = _brought(context)
             with files.writing(target, 0o644) as out:

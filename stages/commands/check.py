@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from doit import get_var
-
 from stages.base.errors import ImageError, PodError, PodwrightError, SpecError
 from stages.commands import common
 from stages.commands.locked import LOCKED, hold
+from stages.graph import words as variables
 from stages.images.lockfile import Hold
 from stages.pod.context import Context
 from stages.spec import names, parse
@@ -32,7 +31,7 @@ class Check(common.PodCommand):
             raise PodwrightError(f"which pod is {words[0]!r}?", hint=f"`doit check pod={words[0]}`", reason="bad-word")
         # Asked of the files as they are, not of what is remembered of them.
         catalog = Catalog(self.project)
-        entries = _entries(catalog, get_var("pod"))
+        entries = _entries(catalog, variables.pod())
         troubles = (_trouble(catalog, one) or _unlocked(self.project, one, hold(options)) for one in entries)
         told = [text for text in troubles if text]
         for text in dict.fromkeys(told):

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import getopt
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from doit import get_var
-from doit.cmd_base import Command, DodoTaskLoader
-from doit.cmdparse import CmdOption, CmdParseError
-
+from stages.base import data as data_dirs
 from stages.base.errors import PodError, PodwrightError, SpecError, worded
 from stages.base.paths import DataDir
-from stages.commands import spare_doit
-from stages.commands.nowhere import DODO, project_above
-from stages.graph import session
+from stages.commands import options, spare_loaded
+from stages.commands.options import OF_PROJECT, Option, UsageError
+from stages.graph import project
+from stages.graph import words as variables
 from stages.pod import find
 from stages.pod.find import Found
 
@@ -31,44 +28,62 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 Item = TypeVar("Item")
 
 
-class PodCommand(Command):  # type: ignore[misc]
+class PodCommand:
     """A command that reads what is on disk and needs no tasks. Subclasses say what it does in `do`.
 
-    It takes doit's options for the project (-f, -k), and options after words too.
+    doit has it as one of its own (commands/of_doit.py); by itself it needs no doit (commands/light.py).
     """
 
-    dodo: Path | None = None
+    name = ""
+    doc_purpose = ""
+    doc_usage = ""
+    doc_description: str | None = None
+    cmd_options: tuple[Option, ...] = ()
     # Whether what follows `--` is a command line for somebody else; else these are words like the others.
     carries_command = False
     # What a command about the whole host is not: about a pod. The words that say what is, for a hint.
     instead = ""
+
+    def __init__(self) -> None:
+        self.dodo: Path | None = None
 
     @property
     def project(self) -> Path | None:
         """The folder of dodo.py, in which pods/ is; None outside of any project."""
         return self.dodo.parent if self.dodo else None
 
-    def get_options(self) -> list[Any]:
-        """doit's options of the project, and our own."""
-        return [CmdOption(one) for one in (*DodoTaskLoader.cmd_options, *self.cmd_options)]
+    @classmethod
+    def options(cls) -> tuple[Option, ...]:
+        """All options: doit's of the project, and its own."""
+        return (*OF_PROJECT, *cls.cmd_options)
 
-    def parse_execute(self, in_args: list[str]) -> int:
-        """As doit's, which stops at the first word."""
-        cut = in_args.index("--") if "--" in in_args else len(in_args)
-        parser = self.cmdparser
+    @classmethod
+    def called(cls) -> str:
+        """The word that asks for it."""
+        return cls.name or cls.__name__.lower()
+
+    def main(self, words: list[str], known: Mapping[str, Any]) -> int:
+        """Do what the words say, which come without variables. known: options that were told elsewhere.
+
+        Exit code; a person's mistake is a sentence on stderr.
+        """
+        spare_loaded()
+        return guarded(lambda: self._main(words, known))
+
+    def _main(self, words: list[str], known: Mapping[str, Any]) -> int:
         try:
-            found, words = getopt.gnu_getopt(in_args[:cut], parser.get_short(), parser.get_long())
-        except getopt.GetoptError as error:
-            hint = "a command comes after `--`" if self.carries_command else f"see `doit help {self.name}`"
-            raise CmdParseError(f"{error}; {hint}") from error
-        options = [part for name, value in found for part in ((name, value) if value else (name,))]
-        rest = [] if self.carries_command else in_args[cut + 1 :]
-        return int(super().parse_execute([*options, "--", *words, *rest]))
-
-    def execute(self, opt_values: Any, pos_args: list[str]) -> int:
-        """Exit code; a person's mistake is a sentence on stderr."""
-        spare_doit()
-        return guarded(lambda: self._in_project(opt_values, pos_args))
+            told, rest = options.parse(self.options(), words, self.carries_command)
+        except UsageError as error:
+            hint = "a command comes after `--`" if self.carries_command else f"see `doit help {self.called()}`"
+            raise UsageError(error.sentence, hint=hint) from error
+        variables.check()
+        if self.instead and (asked := pods_asked(rest)):
+            raise PodwrightError(
+                f"{self.called()} is for the whole host, not for {asked[0]!r}", hint=self.instead, reason="words"
+            )
+        chosen = {**options.defaults(self.options()), **known, **told}
+        self.dodo = dodo(chosen)
+        return self.do(chosen, rest)
 
     def do(self, options: Any, words: list[str]) -> int:
         raise AssertionError("every command says what it does")
@@ -83,15 +98,6 @@ class PodCommand(Command):  # type: ignore[misc]
     def each(self, words: Sequence[str], work: Callable[[Found], None]) -> int:
         """Do something to every pod that is named; a failure is told and the next one follows. Exit code."""
         return each(pods_asked(words) or [""], lambda word: work(find.one(data(), self.project, word)))
-
-    def _in_project(self, options: Any, words: list[str]) -> int:
-        session.check_words()
-        if self.instead and (asked := pods_asked(words)):
-            raise PodwrightError(
-                f"{self.name} is for the whole host, not for {asked[0]!r}", hint=self.instead, reason="words"
-            )
-        self.dodo = dodo(options)
-        return self.do(options, words)
 
 
 def guarded(work: Callable[[], int]) -> int:
@@ -134,24 +140,24 @@ def dodo(options: Any) -> Path | None:
 
     Unlike for doit's own commands it may lie above without -k. Raises SpecError when -f names none.
     """
-    named = options.get("dodoFile") or DODO
+    named = options.get("dodoFile") or project.DODO
     path = Path(named).absolute()
     if path.is_file():
         return path
-    if named != DODO:
+    if named != project.DODO:
         raise SpecError(f"no file {named}", hint="-f names the dodo.py of a project", reason="no-project")
-    above = project_above()
-    return above / DODO if above else None
+    above = project.above()
+    return above / project.DODO if above else None
 
 
 def data() -> DataDir:
     """This user's data directory."""
-    return session.data_dir()
+    return data_dirs.of_user()
 
 
 def pods_asked(words: Sequence[str]) -> list[str]:
     """What `pod=` and the words name."""
-    given = get_var("pod")
+    given = variables.pod()
     return [*([given] if given is not None else []), *words]
 
 

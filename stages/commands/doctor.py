@@ -6,12 +6,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stages.base.errors import PodwrightError
 from stages.base.paths import DataDir
+from stages.base.records import NamedTuple
 from stages.commands import common, doctor_probes
 
 _PYTHON = "/usr/bin/python3"
@@ -20,8 +20,7 @@ _PROGRAMS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PLUGINS = ("/usr/lib/cni", "/usr/libexec/cni", "/opt/cni/bin")
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One line: what was looked at, whether it is there, whether pods need it, and what was found or what it means."""
 
     what: str
@@ -40,7 +39,7 @@ class Doctor(common.PodCommand):
     def do(self, options: Any, words: list[str]) -> int:
         found = list(_findings(common.data()))
         if options["format"] == "json":
-            common.show_json([asdict(one) for one in found])
+            common.show_json([one._asdict() for one in found])
         else:
             common.show([(_word(one), one.what, one.text) for one in found])
         return 1 if any(one.needed and not one.ok for one in found) else 0
@@ -58,7 +57,7 @@ def _findings(data: DataDir) -> Iterator[Finding]:
     runtimes = [_runtime(name) for name in ("crun", "runc")]
     if any(one.ok for one in runtimes):
         # One is enough.
-        runtimes = [replace(one, needed=False) for one in runtimes]
+        runtimes = [one._replace(needed=False) for one in runtimes]
     yield from runtimes
     yield _asked("python", True, _python, "the built-in stage1s cannot run")
     yield _plugins()

@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from stages.base import data as data_dirs
 from stages.base.errors import HostError
 from stages.base.paths import DataDir
 from stages.commands import common
-from stages.graph import session
 from stages.linux import idmap, kernel, verity
 from stages.linux.overlay import Overlay, supported
 from stages.pod.shifts import COUNT
@@ -22,7 +22,7 @@ _PREFIX = ".doctor-"
 
 def storage(data: DataDir) -> str:
     """Where the data directory is, on what, and how much room there is. Raises HostError, OSError."""
-    session.initialise(data)
+    data_dirs.initialise(data)
     # Imports spool into files without a name, which not every file system has.
     os.close(os.open(data.root, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600))
     return f"{data.root} on {_file_system(data.root)}, {common.size_text(shutil.disk_usage(data.root).free)} free"

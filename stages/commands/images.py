@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from stages.base import data as data_dirs
 from stages.base import files
 from stages.base.digest import short
 from stages.base.errors import ImageError, PodwrightError
 from stages.base.paths import DataDir
 from stages.commands import common, images_use
-from stages.graph import session
 from stages.graph.terminal import Terminal
 from stages.images import verifying
 from stages.images.ask import Ask
@@ -73,7 +72,7 @@ class Shelf:
 
     def bring(self, words: list[str]) -> int:
         """Import: files, and whatever a spec's `image:` may say."""
-        session.initialise(self.data)
+        data_dirs.initialise(self.data)
         finder, progress = Finder(self.data, self.store, Path.cwd()), Terminal(sys.stderr)
         trees = TreeStore(self.data, self.store)
 
@@ -129,9 +128,11 @@ class Shelf:
         _none(words, "df")
         known = images_use.usage(self.data, self.project)
         if self.json:
-            common.show_json([dataclasses.asdict(one) for one in known])
+            common.show_json(
+                [{"kind": one.kind, "count": one.number, "size": one.size, "unused": one.unused} for one in known]
+            )
             return 0
-        rows = [(one.kind, str(one.count), common.size_text(one.size), common.size_text(one.unused)) for one in known]
+        rows = [(one.kind, str(one.number), common.size_text(one.size), common.size_text(one.unused)) for one in known]
         common.show(rows, ("KIND", "COUNT", "SIZE", "UNUSED"))
         return 0
 

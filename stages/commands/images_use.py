@@ -8,12 +8,12 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from stages.base.digest import short
 from stages.base.errors import PodwrightError
 from stages.base.paths import DataDir
+from stages.base.records import NamedTuple
 from stages.commands import common
 from stages.commands.sweep import listed, size_of
 from stages.images import indexes
@@ -30,12 +30,11 @@ _ID = re.compile(rb"sha512[-:][0-9a-f]{128}|sha256[-:][0-9a-f]{64}")
 _WORD = re.compile(r"[^\s,{}\[\]\"']+")
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """How much there is of one kind; size and unused in bytes, unused being what a collection would give back."""
 
     kind: str
-    count: int
+    number: int
     size: int
     unused: int
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stages.base import data as data_dirs
 from stages.base import files
 from stages.base.digest import short
 from stages.base.errors import PodError, PodwrightError
 from stages.base.paths import DataDir
 from stages.commands import common
-from stages.graph import session
 from stages.graph.terminal import Terminal
 from stages.images import lockfile, platform
 from stages.images.ask import Ask
@@ -31,6 +31,7 @@ class LockCommand(common.PodCommand):
     """Pin the images of pods."""
 
     name = "lock"
+
     doc_purpose = "write pods/NAME.lock: which image every reference of a pod means"
     doc_usage = "[--update] [pod=NAME | NAME...]"
     doc_description = "What is locked stays as it is; --update asks registries and files again, and tells what changed."
@@ -41,7 +42,7 @@ class LockCommand(common.PodCommand):
             raise PodError("there is no project here", hint="a project has dodo.py and pods/", reason="no-project")
         data, project = common.data(), self.project
         catalog = Catalog(project, data.cache)
-        session.initialise(data)
+        data_dirs.initialise(data)
         known = [one.uid or one.path.stem for one in catalog.entries()]
 
         def one(word: str) -> None:

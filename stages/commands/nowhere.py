@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from doit.exceptions import InvalidDodoFile
 
-DODO = "dodo.py"
+from stages.graph import project
 
 
 class InProject:
@@ -29,14 +28,9 @@ def explained() -> Iterator[None]:
     try:
         yield
     except InvalidDodoFile as error:
-        if f"file '{os.path.abspath(DODO)}'" not in str(error):
+        if f"file '{os.path.abspath(project.DODO)}'" not in str(error):
             raise  # another file was asked for, or it has a fault
         hint = "a project has dodo.py and pods/"
-        if above := project_above():
+        if above := project.above():
             hint = f"there is one above: go to {above}, or let -k look for it"
         raise InvalidDodoFile(f"there is no project here\n  hint: {hint}") from error
-
-
-def project_above() -> Path | None:
-    """The nearest folder above this one that is a project."""
-    return next((one for one in Path.cwd().parents if (one / DODO).is_file() and (one / "pods").is_dir()), None)

@@ -49,6 +49,11 @@ def _podwright() -> int:
         if code is not None:
             return code
     _with_packages()
+    from stages.commands import light
+
+    code = light.run(words)
+    if code is not None:
+        return code
     from stages.commands.common import guarded
     from stages.commands.main import Main, end_with_reader, look_once
 
@@ -65,6 +70,11 @@ def _doit() -> int:
         if code is not None:
             return code
     _with_packages()
+    from stages.commands import light
+
+    code = light.run(words)
+    if code is not None:
+        return code
     from doit.doit_cmd import DoitMain
 
     from stages.commands.main import end_with_reader, look_once

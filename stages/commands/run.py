@@ -17,7 +17,7 @@ from doit.exceptions import InvalidCommand
 
 from stages.base import streams
 from stages.base.errors import worded
-from stages.commands import locked, nowhere, only_pod, spare_doit
+from stages.commands import locked, nowhere, only_pod, spare_loaded
 from stages.pod import again
 
 # Commands of docker, podman and kubectl, and what does the same here.
@@ -67,7 +67,7 @@ class Run(DoitRun):  # type: ignore[misc]
         """doit's exit code, or that of a hand-over that failed; does not return where it succeeds."""
         from stages.graph import session
 
-        spare_doit()
+        spare_loaded()
         session.HANDOVER.by_command = True
         session.HANDOVER.hold = locked.hold(params)
         # What would not be remembered anyway need not be seen.

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from stages.base import data as data_dirs
 from stages.base.errors import ImageError, PodwrightError
 from stages.commands import common
-from stages.graph import session
 from stages.images import discovery, keys, openpgp, settings
 from stages.images.keys import Keystore, Trusted
 from stages.images.web import Web
@@ -38,7 +38,7 @@ class Trust(common.PodCommand):
             case "list" if not rest:
                 return _tell(store, options["format"] == "json")
             case "add":
-                session.initialise(common.data())
+                data_dirs.initialise(common.data())
                 prefix, sure = _prefix(options), options["yes"] or options["skip"]
                 return common.each(rest or _discovered(prefix), lambda one: _add(store, prefix, one, sure))
             case "remove" if rest:

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stages.base import data as data_dirs
 from stages.base import files
 from stages.base.errors import ImageError, PodError, PodwrightError, SpecError
 from stages.base.paths import DataDir
 from stages.base.progress import Progress
 from stages.commands import common
-from stages.graph import session
 from stages.graph.terminal import Terminal
 from stages.images import blobs, bundle, bundle_import, compression, lockfile
 from stages.images.bundle import Contents, Papers
@@ -42,7 +42,7 @@ class Unbundle(common.PodCommand):
         if len(words) != 1:
             raise PodwrightError("usage: doit unbundle FILE", reason="bad-word")
         data, progress = common.data(), Terminal(sys.stderr)
-        session.initialise(data)
+        data_dirs.initialise(data)
         with _opened(Path(words[0]), Guard.of(ImageStore(data), os.environ), progress) as descriptor:
             with naming(words[0]):
                 contents = bundle.read(descriptor)

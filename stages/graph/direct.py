@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import re
 import sys
 import time
 from collections.abc import Hashable
@@ -21,6 +20,7 @@ from stages import import_image, render_tree
 from stages.base import files
 from stages.base.errors import PodwrightError, worded
 from stages.graph import session, steps
+from stages.graph.project import DODO, has_options
 from stages.graph.steps import Step
 from stages.graph.terminal import done, tell
 from stages.images.lockfile import Hold
@@ -28,9 +28,7 @@ from stages.pod.context import STAGE1, Context
 from stages.trees.recipe import Recipe
 
 # sha256 of the dodo.py that has our tasks and no others. A project with tasks, or options, of its own is doit's.
-DODO = "d583e70ba00e77068521e3d0647b0ccef3e5a43a50f358bc5f520d6ec2eb0341"
-# The key `doit` somewhere in pyproject.toml, which is [tool.doit] in one of its spellings; tomllib takes 10 ms to load.
-_OPTIONS = re.compile(rb"""(^|[\[{,.])\s*(["']?)doit\2\s*[].=]""", re.MULTILINE)
+OURS = "d583e70ba00e77068521e3d0647b0ccef3e5a43a50f358bc5f520d6ec2eb0341"
 # doit's exit codes for a task that failed, and for one that ended in an exception.
 FAILED, BROKEN = 1, 2
 
@@ -38,12 +36,10 @@ FAILED, BROKEN = 1, 2
 def is_ours(project: Path) -> bool:
     """Whether doit would find in this folder the tasks of steps.py, and be told nothing else about them."""
     try:
-        options = files.read_or_none(project / "pyproject.toml") or b""
-        dodo = files.read_or_none(project / "dodo.py") or b""
+        dodo = files.read_or_none(project / DODO) or b""
+        return hashlib.sha256(dodo).hexdigest() == OURS and not has_options(project)
     except OSError:
         return False
-    plain = not _OPTIONS.search(options) and not (project / "doit.cfg").exists()
-    return plain and hashlib.sha256(dodo).hexdigest() == DODO
 
 
 def run(word: str, project: Path, hold: Hold) -> int | None:

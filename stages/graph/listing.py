@@ -9,9 +9,9 @@ from typing import Any
 
 from doit.exceptions import TaskFailed
 
+from stages.base import data as data_dirs
 from stages.base.errors import PodwrightError, shown, worded
 from stages.base.paths import PodPaths
-from stages.graph import session
 from stages.pod import state
 from stages.spec.catalog import Catalog
 
@@ -32,7 +32,7 @@ def _told(project: Path) -> TaskFailed | None:
 
 def show(project: Path) -> None:
     """Print the list to stdout. Raises HostError, OSError."""
-    data = session.data_dir()
+    data = data_dirs.of_user()
     lines = []
     for entry in Catalog(project, data.cache).entries():
         if entry.problem:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 import sys
 from pathlib import Path
 from typing import Any
 
+from stages.base import data as data_dirs
 from stages.base import files, streams
-from stages.base.errors import HostError, PodError, PodwrightError, worded
-from stages.base.paths import FORMAT, DataDir, PodPaths
+from stages.base.errors import HostError, PodwrightError, worded
+from stages.base.paths import PodPaths
 from stages.base.verdict import Verdict
+from stages.graph import words
 from stages.graph.handoff import Handover
 from stages.graph.steps import Step
 from stages.graph.terminal import Terminal
@@ -33,19 +34,6 @@ ASKED: dict[Step, Verdict] = {}
 _MEMORY = ":memory:"
 
 
-def data_dir() -> DataDir:
-    """The data directory of this user. Raises HostError when it is of a format we do not know."""
-    data = DataDir.of(os.environ, os.geteuid())
-    found = files.read_or_none(data.version)
-    if found is not None and found.decode(errors="replace").strip() != FORMAT:
-        raise HostError(
-            f"{data.root} has format {found.decode(errors='replace').strip()!r}, this podwright knows {FORMAT}",
-            hint="use the podwright that made it, or another directory: PODWRIGHT_DIR=...",
-            reason="format",
-        )
-    return data
-
-
 def select(word: str | None, project: Path) -> Context | None:
     """The pod that `pod=word` means, or None without a word. For a run, its lock is taken.
 
@@ -54,12 +42,12 @@ def select(word: str | None, project: Path) -> Context | None:
     from doit.exceptions import InvalidCommand
 
     streams.ensure()
-    if typo := _misspelt(word):
+    if typo := words.misspelt(word):
         raise InvalidCommand(f"there is nothing called {typo}=\n  hint: did you mean pod=?")
     if word is None:
         return None
     try:
-        check_words()
+        words.check()
         command = _command()
         context = chosen(word, project, reading=command not in ("run", "clean"), hold=HANDOVER.hold)
         if command == "run":
@@ -74,7 +62,7 @@ def select(word: str | None, project: Path) -> Context | None:
 def chosen(word: str, project: Path, *, reading: bool = False, hold: Hold = Hold.AUTO) -> Context:
     """The pod that a word means, with all that lists its steps. Raises PodwrightError, OSError."""
     with WITNESS.watching():
-        data = data_dir()
+        data = data_dirs.of_user()
         WITNESS.caches = (f"{data.cache / 'specs'}{os.sep}",)
         spec, terminal = Catalog(project, data.cache).select(word), Terminal(sys.__stderr__)
         variables = Variables(os.environ, WITNESS)
@@ -166,7 +154,7 @@ def take(context: Context) -> None:
             hint=f"`{_by_root()}`; check, list and images work without",
             reason="not-root",
         )
-    initialise(context.data)
+    data_dirs.initialise(context.data)
     HANDOVER.prepare_lock = locks.shared(context.data.prepare_lock)
     # Workers inherit both locks, and must not keep them when this process is killed.
     kernel.tie_forks()
@@ -194,39 +182,7 @@ def unwind_when_terminated() -> None:
 def abandon() -> None:
     """The command line was wrong: a directory that was made for the lock alone goes again."""
     if HANDOVER.made_for_lock is not None and not HANDOVER.begun:
-        files.discard(HANDOVER.made_for_lock, data_dir().garbage)
-
-
-def check_words() -> None:
-    """Raise PodError when the command line names a pod more than once: doit would go by the last, and say nothing."""
-    asked = [word.removeprefix("pod=") for word in _variables() if word.startswith("pod=")]
-    if len(asked) > 1:
-        names = " ".join(asked)
-        raise PodError(
-            f"pod= names one pod, and is there {len(asked)} times",
-            hint=f"one command for each; those that take several pods take words, as `doit prepare {names}`",
-            reason="too-many",
-        )
-
-
-def _misspelt(word: str | None) -> str | None:
-    """A variable of the command line that is nearly called `pod`; a project may have others of its own.
-
-    word: what `pod=` says; beside it only `pods=` and other cases of it count.
-    """
-    names = [one.partition("=")[0] for one in _variables()]
-    if word is not None:
-        return next((name for name in names if name != "pod" and name.lower() in ("pod", "pods")), None)
-    import difflib
-
-    return next((name for name in names if difflib.get_close_matches(name.lower(), ["pod"])), None)
-
-
-def _variables() -> list[str]:
-    """The words of the command line that doit takes for variables."""
-    words = sys.argv[1:]
-    own = words[: words.index("--")] if "--" in words else words
-    return [word for word in own if "=" in word and not word.startswith("-")]
+        files.discard(HANDOVER.made_for_lock, data_dirs.of_user().garbage)
 
 
 def _command() -> str:
@@ -244,26 +200,3 @@ def _hold(context: Context) -> None:
     """Make sure that nobody is running what is about to be cleaned away."""
     if context.pod.root.is_dir():
         HANDOVER.lock_fd = state.acquire(context.pod, context.spec.name)
-
-
-def _close(folder: Path) -> None:
-    """Have a folder that only root can look into: images bring set-user-ID programs and devices."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if stat.S_IMODE(folder.stat().st_mode) != 0o700:
-        folder.chmod(0o700)
-
-
-def initialise(data: DataDir) -> None:
-    """Make the data directory of this format. Raises HostError where we may not."""
-    try:
-        files.make_directory(data.pods, 0o750)
-        for folder in (data.trees, data.garbage):
-            _close(folder)
-        if not data.version.exists():
-            files.publish(data.version, f"{FORMAT}\n".encode(), 0o644)
-    except PermissionError as error:
-        raise HostError(
-            f"cannot write to {data.root}",
-            hint="run as root, or name a directory of your own: PODWRIGHT_DIR=...",
-            reason="no-access",
-        ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -52,6 +51,8 @@ def _documents_hold(store: ImageStore, image_id: str) -> bool:
 
 def _damaged(blobs: Blobs, blob_ids: Sequence[str], progress: Progress) -> set[str]:
     """Those of the blobs that are not what their ids say, or are missing; their seals are gone."""
+    from concurrent.futures import ThreadPoolExecutor  # loads logging: others of this module need neither
+
     stop, telling = threading.Event(), threading.Lock()
 
     def told(count: int) -> bool:
@@ -62,7 +63,7 @@ def _damaged(blobs: Blobs, blob_ids: Sequence[str], progress: Progress) -> set[s
     def is_whole(blob_id: str) -> bool:
         return stop.is_set() or blobs.rehash(blob_id, told)
 
-    readers = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1)
+    readers = ThreadPoolExecutor(os.cpu_count() or 1)
     try:
         found = dict(zip(blob_ids, readers.map(is_whole, blob_ids), strict=True))
     finally:

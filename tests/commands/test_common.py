@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doit.cmdparse import CmdParseError
 
 from stages.base.errors import PodError, PodwrightError, SpecError
 from stages.commands import common
+from stages.graph import words
 
 
 class Probe(common.PodCommand):
     """Keeps what it was called with."""
 
     cmd_options = (common.FORMAT_OPTION, {"name": "dry", "long": "dry", "short": "n", "default": False, "type": bool})
-    called: tuple[Any, ...] = ()
+    called_with: tuple[Any, ...] = ()
 
     def do(self, options: Any, words: list[str]) -> int:
-        self.called = (options["format"], options["dry"], words)
+        self.called_with = (options["format"], options["dry"], words)
         return 7
 
 
@@ -45,20 +46,33 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_options_may_come_after_words(line: str, called: tuple[Any, ...]) -> None:
     command = Probe()
-    assert command.parse_execute(line.split()) == 7
-    assert command.called == called
+    assert command.main(line.split(), {}) == 7
+    assert command.called_with == called
 
 
 def test_somebody_elses_command_line_is_not_ours() -> None:
     command = Carrier()
-    command.parse_execute("web -n -- ls --format".split())
-    assert command.called == ("text", True, ["web"])
+    command.main("web -n -- ls --format".split(), {})
+    assert command.called_with == ("text", True, ["web"])
 
 
-def test_an_unknown_option_gets_one_line() -> None:
-    with pytest.raises(CmdParseError) as error:
-        Probe().parse_execute(["--nope"])
-    assert "--nope" in str(error.value) and len(str(error.value)) < 100
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--nope", "option --nope not recognized"),
+        ("a --format", "option --format requires argument"),
+        ("--format xml", "--format has no 'xml'; it has text, json"),
+    ],
+)
+def test_a_wrong_option_gets_one_line(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Probe().main(line.split(), {}) == 3
+    assert capsys.readouterr().err == f"ERROR: {said}\n  hint: see `doit help probe`\n"
+
+
+def test_what_was_told_elsewhere_counts_where_the_words_are_silent() -> None:
+    command = Probe()
+    command.main(["-n"], {"format": "json", "dry": False})
+    assert command.called_with == ("json", True, [])
 
 
 def make_project(folder: Path) -> Path:
@@ -158,8 +172,7 @@ def test_a_command_about_the_whole_host_does_nothing_for_somebody_who_names_a_po
     class Whole(Probe):
         instead = "say it so"
 
-    words = [word for word in line.split() if "=" not in word]
-    monkeypatch.setattr(common, "get_var", {"pod": "web"}.get if "pod=" in line else {}.get)
+    monkeypatch.setattr(sys, "argv", ["doit", "whole", *line.split()])
     command = Whole()
-    assert command.parse_execute(words) == 1 and not command.called
+    assert command.main(words.others(line.split()), {}) == 1 and not command.called_with
     assert "for the whole host, not for 'web'\n  hint: say it so" in capsys.readouterr().err

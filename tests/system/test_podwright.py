@@ -172,7 +172,7 @@ def test_trouble_is_told_as_doit_tells_it(project: Project, trouble: Callable[[P
 
 
 def test_the_graph_that_podwright_knows_is_that_of_dodo() -> None:
-    assert hashlib.sha256(DODO.read_bytes()).hexdigest() == direct.DODO
+    assert hashlib.sha256(DODO.read_bytes()).hexdigest() == direct.OURS
     assert direct.is_ours(CHECKOUT)
 
 
@@ -258,7 +258,7 @@ def test_the_scripts_of_a_checkout_can_be_imported_by_workers(tmp_path: Path, na
 
 
 @pytest.mark.parametrize("script", ["main", "doit"])
-def test_the_collector_leaves_doit_alone(tmp_path: Path, script: str) -> None:
+def test_the_collector_leaves_alone_what_is_loaded(tmp_path: Path, script: str) -> None:
     start = "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count(), len(gc.get_objects()))); "
     start += f"sys.path.insert(0, {str(CHECKOUT)!r}); "
     start += f"from stages.commands.podwright import {script}; sys.exit({script}())"

@@ -1,0 +1,25 @@
+"""The folder of a dodo.py: where it is, and whether doit is told anything of its own there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from stages.base import files
+
+DODO = "dodo.py"
+# Where doit looks for its options.
+CONFIGURATION = ("pyproject.toml", "doit.cfg")
+# The key `doit` somewhere in pyproject.toml, which is [tool.doit] in one of its spellings; tomllib takes 10 ms to load.
+_OPTIONS = re.compile(rb"""(^|[\[{,.])\s*(["']?)doit\2\s*[].=]""", re.MULTILINE)
+
+
+def above() -> Path | None:
+    """The nearest folder above the working directory that is a project."""
+    return next((one for one in Path.cwd().parents if (one / DODO).is_file() and (one / "pods").is_dir()), None)
+
+
+def has_options(folder: Path) -> bool:
+    """Whether a folder has options for doit, or may have. Raises OSError."""
+    shared, own = (folder / name for name in CONFIGURATION)
+    return bool(_OPTIONS.search(files.read_or_none(shared) or b"")) or own.exists()
