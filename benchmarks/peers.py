@@ -53,7 +53,9 @@ class Podman:
         with self.apart.inside():
             return self.bench.said(self.command(*words))
 
-    def sample(self, command: Sequence[str], signal: Signal, apps: int = 1, leaves_running: bool = False) -> Sample:
+    def sample(
+        self, command: Sequence[str], signal: Signal | None = None, apps: int = 1, leaves_running: bool = False
+    ) -> Sample:
         """Run a command line, measured."""
         with self.apart.inside():
             return self.bench.run(command, signal, apps=apps, leaves_running=leaves_running)

@@ -21,6 +21,7 @@ from benchmarks import archives
 from benchmarks.machine import Apart
 from benchmarks.sampling import FIRST_INSTRUCTION, Bench, Signal
 from stages.base.paths import DataDir, TreePaths
+from stages.images import build
 from stages.pod.context import Context
 from stages.spec.catalog import Catalog
 from stages.trees.recipe import Recipe
@@ -154,6 +155,14 @@ class Workshop:
     def small(self) -> Path:
         """An ACI file with busybox, 2 MB."""
         return archives.write(self.fresh("small.aci"), "podwright.dev/bench-small", archives.busybox())
+
+    @cached_property
+    def small_tar(self) -> Path:
+        """The same root as the plain tar archive that podman imports."""
+        path = self.fresh("small.tar")
+        with open(path, "wb") as out:
+            build.write_tar(out, archives.busybox())
+        return path
 
     @cached_property
     def stage1_true(self) -> Path:

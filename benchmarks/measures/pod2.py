@@ -109,7 +109,7 @@ class _Theirs:
         self._signal, self._file = signal, workshop.fresh("pod.yaml")
         self.podman = Podman(workshop)
         self.podman.bring(workshop.minbase_oci, "minbase")
-        self.podman.bring_tar(_root_archive(workshop), "small")
+        self.podman.bring_tar(workshop.small_tar, "small")
         self._numbers = itertools.count()
 
     def first(self) -> Sample:
@@ -130,14 +130,3 @@ class _Theirs:
         self._file.write_text(json.dumps(kube(name, apps, self._signal, command, str(next(self._numbers)))))
         told = self.podman.command("kube", "play", "--network=none", *words, str(self._file))
         return self.podman.sample(told, self._signal, apps=2, leaves_running=True)
-
-
-def _root_archive(workshop: Workshop) -> Path:
-    """The busybox root as the plain tar archive that podman imports."""
-    from benchmarks import archives
-    from stages.images import build
-
-    path = workshop.fresh("small.tar")
-    with open(path, "wb") as out:
-        build.write_tar(out, archives.busybox())
-    return path

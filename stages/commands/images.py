@@ -13,15 +13,12 @@ from stages.base import files
 from stages.base.digest import short
 from stages.base.errors import ImageError, PodwrightError
 from stages.base.paths import DataDir
-from stages.commands import common, images_use
+from stages.commands import common
 from stages.graph.terminal import Terminal
-from stages.images import verifying
 from stages.images.ask import Ask
-from stages.images.finder import Finder
 from stages.images.guard import Guard
 from stages.images.store import PREFIXES, ImageStore
 from stages.spec.model import Signatures
-from stages.trees.store import TreeStore
 
 _DRY_RUN = {"name": "dryrun", "long": "dry-run", "short": "n", "default": False, "type": bool, "help": "only say what"}
 _SIGNATURES = {
@@ -72,6 +69,9 @@ class Shelf:
 
     def bring(self, words: list[str]) -> int:
         """Import: files, and whatever a spec's `image:` may say."""
+        from stages.images.finder import Finder
+        from stages.trees.store import TreeStore
+
         data_dirs.initialise(self.data)
         finder, progress = Finder(self.data, self.store, Path.cwd()), Terminal(sys.stderr)
         trees = TreeStore(self.data, self.store)
@@ -98,6 +98,8 @@ class Shelf:
         return 0
 
     def verify(self, words: list[str]) -> int:
+        from stages.images import verifying
+
         chosen = [self.chosen(word) for word in words] or self.store.ids()
         progress = Terminal(sys.stderr)
         progress.begin("verifying", verifying.size(self.store, chosen))
@@ -121,10 +123,14 @@ class Shelf:
         return 0
 
     def collect(self, words: list[str]) -> int:
+        from stages.commands import images_use
+
         _none(words, "gc")
         return images_use.collect(self.data, self.project, self.dry)
 
     def usage(self, words: list[str]) -> int:
+        from stages.commands import images_use
+
         _none(words, "df")
         known = images_use.usage(self.data, self.project)
         if self.json:
@@ -140,6 +146,8 @@ class Shelf:
         """The stored image of an id, the beginning of one, or a name with labels. Raises ImageError."""
         if word.startswith(PREFIXES):
             return self.store.resolve(word)
+        from stages.images.finder import Finder
+
         found = Finder(self.data, self.store, self.project or Path.cwd()).known(Ask(word))
         if found is None:
             raise ImageError(f"no image {word!r} in the store", hint="`doit images` lists them", reason="not-stored")
