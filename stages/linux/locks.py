@@ -14,8 +14,8 @@ from stages.linux.flock import shared, try_lock
 
 __all__ = ["held", "is_locked", "shared", "tried", "try_lock", "wait"]
 
-# Between two looks at a lock, in seconds.
-_PAUSE = 0.02
+# Between two looks at a lock, in seconds: the first, and the longest.
+_PAUSE, _LONGEST_PAUSE = 0.001, 0.02
 
 
 def is_locked(directory: Path) -> bool:
@@ -50,6 +50,7 @@ def wait(directory: Path, seconds: float | None = None) -> bool:
 
 def _free_until(descriptor: int, end: float) -> bool:
     """flock knows no time limit, so a limited wait looks again and again."""
+    pause = _PAUSE
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -57,7 +58,8 @@ def _free_until(descriptor: int, end: float) -> bool:
         except BlockingIOError:
             if time.monotonic() >= end:
                 return False
-        time.sleep(_PAUSE)
+        time.sleep(pause)
+        pause = min(1.2 * pause, _LONGEST_PAUSE)
 
 
 @contextlib.contextmanager
