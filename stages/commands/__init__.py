@@ -1,5 +1,6 @@
 """The doit commands of our own."""
 
+import sys
 from gc import freeze
 
 from stages.linux import process
@@ -16,3 +17,11 @@ def only_pod(words: list[str]) -> str | None:
 def spare_loaded() -> None:
     """Have the collector leave alone what is loaded by now: looking through doit, and at the end again, took 15 ms."""
     freeze()
+
+
+def with_packages() -> None:
+    """Have what `site` has Python do at its start, if that was left out (tools/setup.sh): packages to import."""
+    if sys.flags.no_site and "site" not in sys.modules:
+        import site
+
+        site.main()

@@ -10,7 +10,7 @@ import os
 import sys
 
 from stages.base import streams
-from stages.commands import only_pod
+from stages.commands import only_pod, with_packages
 from stages.pod import again
 
 TYPE_CHECKING = False
@@ -43,12 +43,12 @@ def _until_interrupted(work: Callable[[], int]) -> int:
 
 def _podwright() -> int:
     words = _asked()
-    pod = only_pod([word for word in words if word != "--locked"])
+    pod = only_pod([word for word in words if word not in ("--locked", "--replace")])
     if words[:1] == ["run"] and pod is not None and os.path.isfile("dodo.py"):
-        code = _started(pod, locked="--locked" in words)
+        code = _started(pod, locked="--locked" in words, replace="--replace" in words)
         if code is not None:
             return code
-    _with_packages()
+    with_packages()
     from stages.commands import light
 
     code = light.run(words)
@@ -69,7 +69,7 @@ def _doit() -> int:
         code = again.start(os.getcwd(), pod, known_dodo=True, light=True)
         if code is not None:
             return code
-    _with_packages()
+    with_packages()
     from stages.commands import light
 
     code = light.run(words)
@@ -95,26 +95,23 @@ def _asked() -> list[str]:
     return words
 
 
-def _started(word: str, *, locked: bool) -> int | None:
+def _started(word: str, *, locked: bool, replace: bool) -> int | None:
     """Start the pod in the quickest way that there is; None when it takes doit."""
+    if replace:
+        from stages.commands import replacing
+
+        if failed := replacing.make_way(word, os.getcwd(), locked or None):
+            return failed
     code = None if locked else again.start(os.getcwd(), word, light=True)
     if code is not None:
         return code
-    _with_packages()
+    with_packages()
     from pathlib import Path
 
     from stages.graph import direct
     from stages.images.lockfile import Hold
 
     return direct.run(word, Path.cwd(), Hold.ALL if locked else Hold.AUTO) if direct.is_ours(Path.cwd()) else None
-
-
-def _with_packages() -> None:
-    """Have what `site` has Python do at its start, if that was left out (tools/setup.sh): packages to import."""
-    if sys.flags.no_site and "site" not in sys.modules:
-        import site
-
-        site.main()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from doit.exceptions import InvalidCommand
 
 from stages.base import streams
 from stages.base.errors import worded
-from stages.commands import locked, nowhere, only_pod, spare_loaded
+from stages.commands import common, locked, nowhere, only_pod, replacing, spare_loaded
 from stages.pod import again
 
 # Commands of docker, podman and kubectl, and what does the same here.
@@ -41,8 +41,8 @@ class Run(DoitRun):  # type: ignore[misc]
     """Prepare a pod and become it."""
 
     doc_purpose = "prepare a pod and start it (pod=NAME or UUID)"
-    doc_usage = "pod=NAME [--locked] [TASK...]"
-    cmd_options = (*DoitRun.cmd_options, locked.LOCKED)
+    doc_usage = "pod=NAME [--locked] [--replace] [TASK...]"
+    cmd_options = (*DoitRun.cmd_options, locked.LOCKED, replacing.REPLACE)
 
     def parse_execute(self, in_args: list[str]) -> int:
         """As doit's; but a start that was made before, by nothing but `pod=`, is made again without loading tasks."""
@@ -52,12 +52,24 @@ class Run(DoitRun):  # type: ignore[misc]
             if code is not None:
                 return code
         try:
+            if code := self._make_way(in_args):
+                return code
             with nowhere.explained():
                 return int(super().parse_execute(in_args))
         except CmdParseError as error:
             # doit goes on to list all options as its code has them.
             sentence = str(error).partition(" (parsing options")[0]
             raise CmdParseError(f"{sentence}; see `doit help run`") from error
+
+    def _make_way(self, words: list[str]) -> int:
+        """With --replace: end the pod, if it runs, before the tasks are loaded, which takes its lock. Exit code."""
+        options, pod = {**self.cmdparser.parse(words)[0], **self.opt_vals}, get_var("pod")
+
+        def work() -> int:
+            dodo = common.dodo(options)
+            return replacing.make_way(pod, str(dodo.parent), options["locked"]) if dodo else 0
+
+        return common.guarded(work) if options["replace"] and pod else 0
 
     def _is_plain(self) -> bool:
         """Whether nothing was asked for but the start of one pod, on the command line and in doit's configuration."""

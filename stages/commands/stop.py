@@ -12,6 +12,7 @@ from stages.pod import inside, lifecycle, stage1, state
 from stages.pod.find import Found
 from stages.pod.state import State
 
+PATIENCE = 60  # seconds
 _OPTIONS = (
     {"name": "force", "long": "force", "default": False, "type": bool, "help": "kill, do not ask"},
     {"name": "no_wait", "long": "no-wait", "default": False, "type": bool, "help": "return at once"},
@@ -32,11 +33,15 @@ class Stop(common.PodCommand):
 
 
 def _stop(pod: Found, force: bool, seconds: int | None) -> None:
-    """End one pod and wait for it. Raises PodError."""
+    if not end(pod, force, seconds):
+        print(f"pod {pod.called} is already stopped")
+
+
+def end(pod: Found, force: bool = False, seconds: int | None = PATIENCE) -> bool:
+    """End one pod, and wait for its end at most `seconds`; None: do not. False: it had ended. Raises PodError."""
     now = state.state(pod.paths)
     if now is State.EXITED:
-        print(f"pod {pod.called} is already stopped")
-        return
+        return False
     if now is not State.RUNNING:
         raise PodError(f"pod {pod.called} isn't currently running ({now.value})", reason="not-running")
     found = stage1.interface(pod.paths)
@@ -61,3 +66,4 @@ def _stop(pod: Found, force: bool, seconds: int | None) -> None:
     if seconds is not None and not locks.wait(pod.paths.root, seconds):
         hint = f"wait for it with `doit status pod={pod.called} --wait`, or use --force"
         raise PodError(f"pod {pod.called} still runs after {seconds} seconds", hint=hint, reason="stop-timeout")
+    return True

@@ -12,8 +12,9 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Hashable
+from collections.abc import Container, Hashable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from stages import import_image, render_tree
@@ -24,11 +25,15 @@ from stages.graph.project import DODO, has_options
 from stages.graph.steps import Step
 from stages.graph.terminal import done, tell
 from stages.images.lockfile import Hold
+from stages.linux import kernel, locks
+from stages.pod import manifest
 from stages.pod.context import STAGE1, Context
 from stages.trees.recipe import Recipe
 
 # sha256 of the dodo.py that has our tasks and no others. A project with tasks, or options, of its own is doit's.
 OURS = "d583e70ba00e77068521e3d0647b0ccef3e5a43a50f358bc5f520d6ec2eb0341"
+# They leave nothing in the pod's directory.
+_OF_STORES = (import_image, render_tree)
 # doit's exit codes for a task that failed, and for one that ended in an exception.
 FAILED, BROKEN = 1, 2
 
@@ -68,12 +73,32 @@ def run(word: str, project: Path, hold: Hold) -> int | None:
     return session.HANDOVER.perform()
 
 
-def _done(context: Context) -> tuple[int, dict[str, Any]]:
-    """Do what is out of date. The exit code of what failed, or 0; the last step's values, the plan of the start."""
+def bring(word: str, project: Path, hold: Hold) -> int:
+    """Do of a pod's steps those that work in the stores alone, and see whether its manifest could be written.
+
+    For a pod that somebody has, who may go on until all is there. An exit code; what failed has been told. Raises
+    PodwrightError, OSError.
+    """
+    context = session.chosen(word, project, reading=True, hold=hold)
+    context.check_lock()
+    session.check_root()
+    kernel.tie_forks()
+    with locks.held(context.data.prepare_lock, exclusive=False):  # nobody collects what is brought
+        code, _ = _done(context, _OF_STORES)
+        if not code:
+            manifest.check(manifest.document(context))
+    return code
+
+
+def _done(context: Context, verbs: Container[ModuleType] | None = None) -> tuple[int, dict[str, Any]]:
+    """Do what is out of date; of these verbs, if some are given. The exit code of what failed, or 0; the last step's
+    values, the plan of the start.
+    """
     values: dict[str, Any] = {}
-    for verb, row in itertools.groupby(steps.every(context), key=lambda step: step.verb):
+    chosen = (step for step in steps.every(context) if verbs is None or step.verb in verbs)
+    for verb, row in itertools.groupby(chosen, key=lambda step: step.verb):
         stale = [step for step in row if not session.verdict(step).fresh]
-        if verb in (import_image, render_tree):
+        if verb in _OF_STORES:
             if code := _side_by_side(_chains(stale)):
                 return code, {}
             continue

@@ -137,6 +137,16 @@ def prepared(tasks: list[Any]) -> None:
         state.enter(pod, state.Phase.PREPARED)
 
 
+def check_root() -> None:
+    """Raise HostError unless we are root."""
+    if os.geteuid() != 0:
+        raise HostError(
+            "preparing and running a pod needs root: file owners, devices and mounts",
+            hint=f"`{_by_root()}`; check, list and images work without",
+            reason="not-root",
+        )
+
+
 def _by_root() -> str:
     """The command line for root, the program by its path: sudo does not look into an activated .venv."""
     import shlex
@@ -148,12 +158,7 @@ def take(context: Context) -> None:
     """Make the pod ours. The lock is held from here until stage1's last process ends."""
     with WITNESS.watching():
         context.check_lock()
-    if os.geteuid() != 0:
-        raise HostError(
-            "preparing and running a pod needs root: file owners, devices and mounts",
-            hint=f"`{_by_root()}`; check, list and images work without",
-            reason="not-root",
-        )
+    check_root()
     data_dirs.initialise(context.data)
     HANDOVER.prepare_lock = locks.shared(context.data.prepare_lock)
     # Workers inherit both locks, and must not keep them when this process is killed.
