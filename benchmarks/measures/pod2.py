@@ -3,8 +3,8 @@
 One app has a Debian root, the other a busybox. The first time: each side has the images as its own command that brings
 them in leaves them, unpacked with podman, archives and indexes with us; ours has no tree, not even stage1's. After a
 change: one environment variable of one app is another, and the same file is applied again; to a pod whose apps have
-ended, with `podwright run`, `doit run` and `kube play --replace`, and to a running one, with `podwright stop` and
-`podwright run` and with `kube play --replace`. podman's slow runs are its own affair, so its best run counts. The
+ended, with `podwright run`, `doit run` and `kube play --replace`, and to a running one, with `podwright run --replace`
+and `kube play --replace`. podman's slow runs are its own affair, so its best run counts. The
 second app's first instruction (a byte written to a fifo on a volume) ends the clock. No network on either side.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def measure(workshop: Workshop) -> Finding:
         series = {f"first {name}": found for name, found in in_turn(workshop.rounds, first, warm=True).items()}
         again = {name: lambda name=name: ours.again(name) for name in _WAYS} | {"kube play --replace": theirs.again}
         series |= in_turn(workshop.rounds, again, warm=True)
-        running = {"stop, run": ours.replaced, "kube play --replace, running": theirs.replaced}
+        running = {"run --replace": ours.replaced, "kube play --replace, running": theirs.replaced}
         series |= in_turn(min(workshop.rounds, 5), running)
     finally:
         theirs.podman.close()
@@ -50,8 +49,8 @@ def measure(workshop: Workshop) -> Finding:
         Line(f"{_AGAIN}, `{_PODWRIGHT}`", _PODWRIGHT, "first", again_peer, factor=0.2, against="low"),
         Line(f"{_AGAIN}, `{_PODWRIGHT}`", _PODWRIGHT, "first", again_peer),
         Line(f"{_AGAIN}, `{_DOIT}`", _DOIT, "first", again_peer),
-        Line("running, applied again", "stop, run", "first", running_peer, against="low"),
-        Line("running, applied again", "stop, run", "first", running_peer),
+        Line("running, applied again", "run --replace", "first", running_peer, against="low"),
+        Line("running, applied again", "run --replace", "first", running_peer),
     ]
     return Finding("pod2", __doc__ or "", series, lines)
 
@@ -82,9 +81,8 @@ class _Ours:
     def replaced(self) -> Sample:
         start = self._changed("stays")
         self._project.bench.begin(start, self._signal, apps=2)
-        stop = shlex.join(self._project.podwright("stop", "pod=stays"))
-        command = ["sh", "-c", f"{stop} && exec {shlex.join(self._changed('stays'))}"]
-        return self._project.bench.run(command, self._signal, apps=2, stop=True)
+        command = self._changed("stays")
+        return self._project.bench.run([*command, "--replace"], self._signal, apps=2, stop=True)
 
     def _run(self, name: str, way: str) -> Sample:
         return self._project.bench.run(self._changed(name, way), self._signal, apps=2)

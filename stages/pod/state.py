@@ -108,7 +108,7 @@ def busy(pod: PodPaths, name: str) -> PodError:
     """What to say when somebody holds the lock of the pod."""
     now = phase(pod)
     if now is Phase.RUN:
-        hint = f"`doit stop pod={name}` ends it, `doit status pod={name}` tells more"
+        hint = f"`doit stop pod={name}` ends it, `doit run --replace pod={name}` runs it anew"
         return PodError(f"pod {name} is running", hint=hint, reason="locked")
     doing = "removed" if now is Phase.DELETING else "prepared"
     hint = "another command works on it; try again when that has ended"
