@@ -1,9 +1,10 @@
-"""Whoever calls with the umask 0 opens nothing of ours to be written by others."""
+"""Whoever calls with the umask 0 opens nothing of ours to be written by others, and with 077 closes no pod's way."""
 
 from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from stages.images import build
 from tests.images.oci_maker import Image, layer, write_layout
 from tests.system import workbench
+from tests.system.stage1_pod import HandMadePod, sh
 from tests.system.workbench import Project
 
 pytestmark = pytest.mark.system
@@ -65,3 +67,13 @@ def test_with_umask_0_nobody_else_may_write_to_what_a_run_leaves(tmp_path: Path,
         assert stat.S_IMODE((tmp_path / "above" / "data").stat().st_mode) == 0o755
     finally:
         assert project.doit("rm", "job").code == 0
+
+
+@pytest.mark.parametrize("umask", ["0", "077"])
+def test_with_any_umask_a_shifted_pod_runs_and_run_is_writable_for_nobody_else(tmp_path: Path, umask: str) -> None:
+    pod = HandMadePod(tmp_path)
+    root = pod.add("web", sh("umask; cat /dir1/file"), user="1000")
+    subprocess.run(["chown", "-Rh", "1000000:1000000", str(root)], check=True)
+    script = f'mount -t tmpfs none /run; umask {umask}; "$@" && stat -c %a /run/podwright /run/podwright/staging'
+    done = pod.run("--private-users=1000000:65536", prefix=["unshare", "-m", "/bin/sh", "-c", script, "-"])
+    assert (done.returncode, done.stdout.split()) == (0, ["0022", "dir1755", "711"]), done.stderr

@@ -27,6 +27,9 @@ def main(argv: list[str]) -> int:
 def _run(options: arguments.Arguments, pod_directory: str) -> int:
     signals = init.block_signals()
     init.keep_lock()
+    # The caller's may let others write to what is made here and in /run, by network plugins too, or keep the pod's own
+    # users from it. Apps have the runtime's.
+    os.umask(0o022)
     pod = manifest.load(pod_directory)
     _check(options, pod)
     syscalls.become_subreaper()
