@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 from stages.commands import with_packages
+from stages.linux import child
 
 REPLACE = {
     "name": "replace",
@@ -22,25 +20,11 @@ def make_way(word: str, project: str, locked: bool | None) -> int:
     By a process of its own: this one stays as small as it is, for the start. Where the tasks are not ours alone
     nothing is brought before the pod ends: we do not know what makes its images.
     """
-    us, child = os.getpid(), os.fork()
-    if child == 0:
-        code = 1
-        try:
-            with_packages()
-            from stages.linux import kernel
-
-            kernel.die_with(us)
-            code = _made_way(word, project, locked)
-        finally:
-            os._exit(code)
-    try:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    except KeyboardInterrupt:
-        os.waitpid(child, 0)  # at a terminal it was interrupted too
-        raise
+    return child.run(lambda: _made_way(word, project, locked))
 
 
 def _made_way(word: str, project: str, locked: bool | None) -> int:
+    with_packages()
     from pathlib import Path
 
     from stages.commands import common, stop
@@ -58,8 +42,4 @@ def _made_way(word: str, project: str, locked: bool | None) -> int:
             stop.end(pod)
         return code
 
-    try:
-        return common.guarded(work)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+    return common.guarded(work)

@@ -12,9 +12,8 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Container, Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from stages import import_image, render_tree
@@ -26,7 +25,7 @@ from stages.graph.steps import Step
 from stages.graph.terminal import done, tell
 from stages.images.lockfile import Hold
 from stages.linux import kernel, locks
-from stages.pod import manifest
+from stages.pod import manifest, state
 from stages.pod.context import STAGE1, Context
 from stages.trees.recipe import Recipe
 
@@ -73,6 +72,19 @@ def run(word: str, project: Path, hold: Hold) -> int | None:
     return session.HANDOVER.perform()
 
 
+def prepare(word: str, project: Path, hold: Hold) -> int:
+    """Do a pod's steps before the start. Exit code, what failed has been told. Raises PodwrightError, OSError."""
+    session.HANDOVER.by_command = True
+    session.unwind_when_terminated()
+    context = session.chosen(word, project, hold=hold)
+    session.take(context)
+    session.begin(context)
+    code, _ = _done(context, lambda step: step.prepares)
+    if not code:
+        state.enter(context.pod, state.Phase.PREPARED)
+    return code
+
+
 def bring(word: str, project: Path, hold: Hold) -> int:
     """Do of a pod's steps those that work in the stores alone, and see whether its manifest could be written.
 
@@ -84,19 +96,19 @@ def bring(word: str, project: Path, hold: Hold) -> int:
     session.check_root()
     kernel.tie_forks()
     with locks.held(context.data.prepare_lock, exclusive=False):  # nobody collects what is brought
-        code, _ = _done(context, _OF_STORES)
+        code, _ = _done(context, lambda step: step.verb in _OF_STORES)
         if not code:
             manifest.check(manifest.document(context))
     return code
 
 
-def _done(context: Context, verbs: Container[ModuleType] | None = None) -> tuple[int, dict[str, Any]]:
-    """Do what is out of date; of these verbs, if some are given. The exit code of what failed, or 0; the last step's
-    values, the plan of the start.
+def _done(context: Context, of: Callable[[Step], bool] = bool) -> tuple[int, dict[str, Any]]:
+    """Do what is out of date, of the steps that are asked for.
+
+    The exit code of what failed, or 0; the last step's values, the plan of the start.
     """
     values: dict[str, Any] = {}
-    chosen = (step for step in steps.every(context) if verbs is None or step.verb in verbs)
-    for verb, row in itertools.groupby(chosen, key=lambda step: step.verb):
+    for verb, row in itertools.groupby(filter(of, steps.every(context)), key=lambda step: step.verb):
         stale = [step for step in row if not session.verdict(step).fresh]
         if verb in _OF_STORES:
             if code := _side_by_side(_chains(stale)):

@@ -1,0 +1,63 @@
+"""A process that does one thing for this one, and ends with it. Light: before the start of a pod."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Seconds in which it ends by itself if it was interrupted with us, and between two looks whether it has.
+_GRACE, _PAUSE = 1.0, 0.01
+
+
+def run(work: Callable[[], int]) -> int:
+    """The exit code of `work`, which is done in a forked process; as in a shell where a signal ended it.
+
+    Nothing that this process planned for its own end is done there. Ctrl-C ends both.
+    """
+    us, child = os.getpid(), os.fork()
+    if child == 0:
+        _serve(us, work)
+    try:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    except KeyboardInterrupt:
+        try:  # noqa: SIM105 - contextlib is not loaded here
+            _end(child)
+        except ChildProcessError:
+            pass  # it had ended when we were interrupted
+        raise
+    return code if code >= 0 else 128 - code
+
+
+def _serve(parent: int, work: Callable[[], int]) -> None:
+    code = 1
+    try:
+        from stages.linux import kernel
+
+        kernel.die_with(parent)
+        code = work()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except KeyboardInterrupt:
+        code = 130
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)
+
+
+def _end(child: int) -> None:
+    """At a terminal it was interrupted too, and leaves things as they should be; else it is asked to."""
+    end = time.monotonic() + _GRACE
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        if time.monotonic() > end:
+            import signal
+
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+            return
+        time.sleep(_PAUSE)
