@@ -41,6 +41,14 @@ def command(word: str) -> type[PodCommand]:
 def run(line: list[str]) -> int | None:
     """Do what a command line says. Exit code; None when it is for doit, which may have options of its own here."""
     asked = words.others(line)
-    if not asked or asked[0] not in COMMANDS or "DOIT_FILE" in os.environ or project.has_options(Path.cwd()):
+    if not asked or asked[0] not in COMMANDS or _has_options():
         return None
     return command(asked[0])().main(asked[1:], {})
+
+
+def _has_options() -> bool:
+    """Whether doit may have options here; what it could not read either has none."""
+    try:
+        return "DOIT_FILE" in os.environ or project.has_options(Path.cwd())
+    except OSError:
+        return False

@@ -53,6 +53,12 @@ def test_options_in_doits_files_count(file: str, text: str, tmp_path: Path) -> N
     assert said(tmp_path, "ps", "podwright") == (0, "[]\n", "")
 
 
+def test_a_file_that_nobody_can_read_has_no_options(tmp_path: Path) -> None:
+    make_project(tmp_path)
+    (tmp_path / "pyproject.toml").mkdir()
+    assert said(tmp_path, "ps --no-legend", "podwright") == (0, "", "")
+
+
 def test_options_before_the_command_count(tmp_path: Path) -> None:
     make_project(tmp_path / "project")
     (tmp_path / "pyproject.toml").write_text("")
