@@ -23,6 +23,8 @@ SHARED = {
     "uts": syscalls.CLONE_NEWUTS,
     "user": syscalls.CLONE_NEWUSER,
 }
+# Seconds after which the end of a pod is looked into.
+_LOOK = 0.1
 _FILES = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "user": "user"}
 
 
@@ -88,17 +90,46 @@ class Anchor:
         """`kill`, and wait until nothing of the pod runs any more. One that was not ready ends by itself.
 
         All children are waited for on the way: the kernel keeps the anchor until none of its namespace is left, and one
-        whose runtime died is ours to wait for.
+        whose runtime died is ours to wait for. One that somebody else must wait for, who may never do it, is dead too:
+        what a failed `enter` leaves, where the host's first process waits for nobody. SIGCHLD must be blocked.
         """
         if self.alive:
             self.kill()
-            while os.waitpid(-1, 0)[0] != self.pid:
+            while not self._reaped() and (signal.sigtimedwait((signal.SIGCHLD,), _LOOK) or self._others_run()):
                 pass
             self.alive = False
         elif self._leash >= 0:
             os.close(self._leash)
             self._wait_for_child()
         self._leash = -1
+
+    def _reaped(self) -> bool:
+        """Wait for all children that have ended; whether the anchor is among them."""
+        while process := os.waitpid(-1, os.WNOHANG)[0]:
+            if process == self.pid:
+                return True
+        return False
+
+    def _others_run(self) -> bool:
+        """Whether anything but the anchor has not ended yet in its pid namespace."""
+        namespace = _link(self.path("pid"))
+        others = [name for name in os.listdir("/proc") if name.isdecimal() and name != str(self.pid)]
+        return any(_link(f"/proc/{name}/ns/pid") == namespace and not _has_ended(name) for name in others)
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def _has_ended(process: str) -> bool:
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def _skip_to(last: int, namespace: str) -> NoReturn:

@@ -12,23 +12,28 @@ import pytest
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
 
-# A runtime died, and its container's process after it, which is ours then: nobody has waited for it yet.
-ENDING = """\
-import os, sys
+BEGIN = """\
+import os, signal, sys, time
 sys.path.insert(0, {root!r})
 from stages.stage1.crun import anchor
 from stages.stage1.lib import init, syscalls
+
+def join(held):
+    with open(held.path("pid"), "rb") as namespace:
+        syscalls.setns(namespace.fileno(), syscalls.CLONE_NEWPID)
 
 init.block_signals()
 syscalls.become_subreaper()
 held = anchor.begin(("pid", "uts"), "host", None, {empty!r})
 held.ready()
+"""
+# A runtime died, and its container's process after it, which is ours then: nobody has waited for it yet.
+ENDING = """\
 wait, let = os.pipe()
 alive, is_alive = os.pipe()
 runtime = os.fork()
 if runtime == 0:
-    with open(held.path("pid"), "rb") as namespace:
-        syscalls.setns(namespace.fileno(), syscalls.CLONE_NEWPID)
+    join(held)
     if os.fork() == 0:
         os.close(let)
         os.read(wait, 1)
@@ -44,10 +49,31 @@ print("ended")
 """
 
 
-def test_a_process_of_the_pod_that_nobody_has_waited_for_does_not_hold_up_its_end(tmp_path: Path) -> None:
-    program = ENDING.format(root=str(ROOT), empty=str(tmp_path))
+# Somebody brought processes into the pod, as `enter` does, and waits for none; one of them lives until the kill.
+FORGOTTEN = """\
+begun, has_begun = os.pipe()
+stranger = os.fork()
+if stranger == 0:
+    syscalls.die_with_parent(signal.SIGKILL)
+    join(held)
+    if os.fork() == 0:
+        os._exit(0)
+    if os.fork() == 0:
+        os.write(has_begun, b"x")
+        time.sleep(1000)
+    time.sleep(1000)
+os.read(begun, 1)
+held.end()
+print("ended")
+os.kill(stranger, signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("ending", [ENDING, FORGOTTEN], ids=["ours", "of somebody else's"])
+def test_a_process_that_nobody_has_waited_for_does_not_hold_up_the_end(tmp_path: Path, ending: str) -> None:
+    program = BEGIN.format(root=str(ROOT), empty=str(tmp_path)) + ending
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.communicate()[0] == "ended\n"
+            assert process.communicate(timeout=20)[0] == "ended\n"
         finally:
             process.kill()
