@@ -761,6 +761,29 @@ def test_enter_gives_the_apps_own_confinement(pod: HandMadePod) -> None:
     assert entered.stdout.splitlines()[-1] == "a=b|--"
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("nosuch", 127, 'Unable to open "nosuch": No such file or directory'),
+        ("/etc/passwd", 126, 'Unable to run "/etc/passwd": Permission denied'),
+    ],
+)
+@pytest.mark.parametrize("flags", [(), ("--private-users=1000000:65536",)], ids=["", "shifted"])
+def test_a_command_that_cannot_be_entered_with_has_the_code_of_shells(
+    pod: HandMadePod, flags: tuple[str, ...], command: str, code: int, words: str
+) -> None:
+    root = pod.add("web", sh("echo up; sleep 1000"))
+    if flags:
+        subprocess.run(["chown", "-Rh", "1000000:1000000", str(root)], check=True)
+    process = pod.start(*flags)
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    line = [pod.entrypoint("enter"), f"--pid={process.pid}", "--appname=web", "--", command]
+    entered = subprocess.run(line, cwd=pod.path, capture_output=True, text=True, check=False)
+    process.terminate()
+    process.communicate()
+    assert (entered.returncode, entered.stderr) == (code, f"stage1: app web: {words}\n")
+
+
 def test_enter_into_nothing_is_one_sentence(pod: HandMadePod) -> None:
     pod.add("web", sh("exit 0"))
     pod.run()

@@ -77,7 +77,7 @@ def test_fly_looks_for_a_command_without_a_slash_on_the_apps_path(fly: HandMadeP
     subprocess.run([fly.entrypoint("stop"), fly.uuid], cwd=fly.path, check=True)
     process.communicate()
     assert (found.returncode, found.stdout) == (0, "1000\n"), found.stderr
-    assert missing.returncode and "nothing: No such file or directory" in missing.stderr
+    assert (missing.returncode, missing.stderr) == (127, "stage1: app web: nothing: No such file or directory\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])

@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 
 from stages.stage1.crun import runtime
-from stages.stage1.lib import entering, init, quickjson
+from stages.stage1.lib import command, entering, init, quickjson
 from stages.stage1.lib.errors import FAILURE, Stage1Error, explain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def main(argv: list[str]) -> int:
     """Becomes the runtime; returns an exit code only when it cannot (contract H.4, cwd is the pod)."""
     try:
         request = entering.parse(argv)
-        program, command, variables = _prepare(os.getcwd(), request)
-        os.execve(program, command, variables)
+        program, words, variables = _prepare(os.getcwd(), request)
+        os.execve(program, words, variables)
     except Stage1Error as error:
-        sentence = str(error)
+        sentence, code = str(error), error.code
     except OSError as error:
-        sentence = explain(error)
+        sentence, code = explain(error), FAILURE
     init.say(sentence)
-    return FAILURE
+    return code
 
 
 def _prepare(pod: str, request: entering.Request) -> tuple[str, list[str], dict[str, str]]:
@@ -35,6 +39,7 @@ def _prepare(pod: str, request: entering.Request) -> tuple[str, list[str], dict[
         raise Stage1Error(f"the pod has no app {request.app}") from error
     if not os.path.isdir(oci.state(request.app)):
         raise Stage1Error(f"app {request.app} is not running")
+    _check(oci.bundle(request.app), request, process)
     process["args"] = request.command
     # They are the app's, not this process's.
     process["env"] = [word for word in process["env"] if not word.startswith("LISTEN_")]
@@ -48,3 +53,18 @@ def _prepare(pod: str, request: entering.Request) -> tuple[str, list[str], dict[
     os.set_inheritable(handle, True)
     variables = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")}
     return oci.program, oci.execute(request.app, f"/proc/self/fd/{handle}"), variables
+
+
+def _check(bundle: str, request: entering.Request, process: dict[str, Any]) -> None:
+    """Raises Stage1Error, with the code of shells, for a command that is not there: runtimes have another code each."""
+    try:
+        with open(f"{bundle}/pid", encoding="ascii") as file:
+            root = os.open(f"/proc/{int(file.read())}/root", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return
+    search = next((word[len("PATH=") :] for word in process["env"] if word.startswith("PATH=")), "")
+    # The root is the one that the app sees, volumes and all.
+    trouble = command.trouble(root, request.command[0], process["cwd"], search, lambda _: False)
+    os.close(root)
+    if trouble:
+        raise Stage1Error(f"app {request.app}: {trouble.sentence}", trouble.code)

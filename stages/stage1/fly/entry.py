@@ -6,7 +6,7 @@ import os
 
 from stages.stage1.fly import rights
 from stages.stage1.lib import accounts, command, entering, init, manifest, syscalls
-from stages.stage1.lib.errors import Stage1Error
+from stages.stage1.lib.errors import NOT_EXECUTABLE, NOT_FOUND, Stage1Error, explain
 
 
 def main(argv: list[str]) -> int:
@@ -33,7 +33,11 @@ def _enter(request: entering.Request, pod_directory: str) -> int:
     os.setresgid(account.gid, account.gid, account.gid)
     rights.apply(held, account.uid)
     init.default_signals()
-    command.become(request.command, variables)
+    try:
+        command.become(request.command, variables)
+    except OSError as error:
+        code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+        raise Stage1Error(f"app {app.name}: {explain(error)}", code) from error
 
 
 def _read_pid(pod_directory: str) -> int:
