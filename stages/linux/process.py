@@ -87,17 +87,29 @@ def go_on(program: str, argv: list[str], added: Mapping[str, str], directory: st
     for name in [name for name in sys.modules if name.partition(".")[0] == __name__.partition(".")[0]]:
         del sys.modules[name]
     sys.argv[:] = [program, *argv[1:]]
+    number = 1
     try:
         exec(code, {"__name__": "__main__", "__file__": program})
-        os._exit(0)
+        number = 0
     except SystemExit as end:
-        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+        number = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if not isinstance(end.code, int | None):
+            print(end.code, file=sys.stderr)
     except KeyboardInterrupt:
-        os._exit(128 + _signal.SIGINT)
+        number = 128 + _signal.SIGINT
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        os._exit(1)
+        _leave(number)
+
+
+def _leave(code: int) -> NoReturn:
+    """End as Python does, but for what others had planned for its end: what was printed is written."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    finally:
+        os._exit(code)
 
 
 def only_passing(lock_fd: int) -> None:

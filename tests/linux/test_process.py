@@ -54,7 +54,8 @@ def became(way: str, program: Path, text: str) -> subprocess.CompletedProcess[st
     directory = program.parent / "work"
     directory.mkdir(exist_ok=True)
     code = BECOMING.format(root=str(ROOT), program=str(program), directory=str(directory), way=way)
-    return subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, env=buffered)
 
 
 def told(way: str, program: Path) -> dict[str, Any]:
@@ -94,6 +95,13 @@ def test_the_programs_end_is_ours(text: str, code: int, tmp_path: Path) -> None:
     for way in (GONE_ON, EXECUTED):
         done = became(way, tmp_path / "program", text)
         assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
+@pytest.mark.parametrize("text", ["print('said')", "print('said'); raise SystemExit('why')", "print('said'); 1 / 0"])
+def test_what_the_program_says_last_is_heard(text: str, tmp_path: Path) -> None:
+    gone_on, executed = (became(way, tmp_path / "program", text) for way in (GONE_ON, EXECUTED))
+    assert gone_on.stdout == "said\n" and gone_on.stderr[-30:] == executed.stderr[-30:]
+    assert (gone_on.returncode, gone_on.stdout) == (executed.returncode, executed.stdout)
 
 
 def test_a_bug_of_the_program_is_told_once_and_nothing_of_ours_goes_on(tmp_path: Path) -> None:
