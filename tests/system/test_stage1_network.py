@@ -100,6 +100,16 @@ def test_the_default_network_has_an_address_and_a_way_to_the_host(pod: HandMadeP
     assert not (pod.path / "net-info.json").exists()
 
 
+def test_a_pod_asks_whom_the_host_s_own_resolver_asks(pod: HandMadePod, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "stub").write_text("nameserver 127.0.0.53\n")
+    pod.add("web", sh("cat /etc/resolv.conf"))
+    script = "mount -t tmpfs none /run && mkdir -p /run/systemd/resolve && mount --bind $0 /etc/resolv.conf && "
+    script += 'echo nameserver 192.0.2.1 >/run/systemd/resolve/resolv.conf && exec "$@"'
+    prefix = ["unshare", "-m", "/bin/sh", "-c", script, str(tmp_path / "stub")]
+    ended = pod.run(*flags(config), prefix=prefix)
+    assert (ended.returncode, ended.stdout) == (0, "nameserver 192.0.2.1\n"), ended.stderr
+
+
 def test_gc_takes_down_what_a_killed_init_left(pod: HandMadePod, config: Path) -> None:
     pod.add("web", sh("echo up; sleep 1000"))
     process = pod.start(*flags(config))

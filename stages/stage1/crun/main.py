@@ -99,6 +99,7 @@ def _give_back_streams(owners: dict[int, tuple[int, int]]) -> None:
 
 def _run_connected(setting: plan.Setting, signals: set[signal.Signals]) -> int:
     """Run the apps with the pod's network namespace connected, which needs it to outlive them."""
+    from stages.stage1.crun import nameservers
     from stages.stage1.lib import hostports
 
     with open(setting.anchor.path("network"), "rb") as namespace:
@@ -110,7 +111,7 @@ def _run_connected(setting: plan.Setting, signals: set[signal.Signals]) -> int:
             mappings = netconf.port_mappings(setting.pod, served)
             held = hostports.taken(mappings)
             connection = network.set_up(setting.arguments, mappings, setting.pod_directory, path)
-            _use_network(setting, connection.gateway, connection.nameservers)
+            _use_network(setting, connection.gateway, connection.nameservers or nameservers.of_host())
             return _run_apps(setting, signals)
         finally:
             setting.anchor.end()
