@@ -50,7 +50,7 @@ _PAX, _PAX_FOR_ALL, _LONG_NAME, _LONG_TARGET = b"x", b"g", b"L", b"K"
 _EXTENSIONS = (_PAX, _PAX_FOR_ALL, _LONG_NAME, _LONG_TARGET)
 _LINK_MODE = 0o777  # whatever the archive says: Linux knows no other
 _LINKS = (Kind.HARDLINK, Kind.SYMLINK)
-_USTAR = b"ustar\x0000"
+_USTAR = b"ustar\0"  # whatever version follows: no tar program looks at it
 _NO_RECORDS: pax.Records = {}
 _NO_EXTENTS: tuple[Extent, ...] = ()
 _NO_XATTRS: tuple[tuple[bytes, bytes], ...] = ()
@@ -183,7 +183,7 @@ class _Archive:
         """The entry whose header is `block`, and where the next header is."""
         raw, mode, uid, gid, size, mtime, target, magic, major, minor, prefix = FIELDS.unpack(block)
         records = self.records()
-        given = self.name(text(raw), text(prefix) if magic == _USTAR else b"", records)
+        given = self.name(text(raw), text(prefix) if magic[:6] == _USTAR else b"", records)
         name = normalise(given)
         kind = _KINDS.get(flag)
         if kind is None:
