@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import urllib.parse
 from collections.abc import Iterator
 
 from stages.images import acl
@@ -77,6 +79,8 @@ def _records(entry: Entry, name: bytes, stored: int) -> Iterator[tuple[bytes, by
     for key, value_bytes in entry.xattrs:
         if key in _ACLS:
             yield _ACLS[key], acl.to_text(value_bytes)
+        elif b"=" in key:  # which ends a record's key: libarchive's form quotes it, and bytes in it are base64
+            yield b"LIBARCHIVE.xattr." + urllib.parse.quote(key, safe="").encode(), base64.b64encode(value_bytes)
         else:
             yield b"SCHILY.xattr." + key, value_bytes
 

@@ -88,6 +88,14 @@ def test_our_reader_sees_what_the_scan_saw(tree: Path, tmp_path: Path) -> None:
     assert [entry.kind for entry in found.values()].count(Kind.HARDLINK) == 2
 
 
+def test_a_name_of_an_attribute_may_hold_what_ends_a_key(tree: Path, tmp_path: Path) -> None:
+    os.setxattr(tree / "holes", "user.a=b", b"v=1")
+    path = tmp_path / "a.tar"
+    path.write_bytes(archive(tree))
+    (found,) = [entry for entry in read_entries(path) if entry.name == b"holes"]
+    assert (b"user.a=b", b"v=1") in found.xattrs
+
+
 def without_places(entry: Entry) -> tuple[object, ...]:
     extents = [(extent.logical, extent.length) for extent in entry.extents]
     return (*(getattr(entry, field) for field in Entry.__slots__ if field != "extents"), extents)

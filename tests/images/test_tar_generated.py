@@ -25,7 +25,7 @@ from tests.images.tar_maker import ALIKE, ALIKE_PAX, content
 parts = st.binary(min_size=1, max_size=255).filter(lambda part: not {0, 0x2F} & set(part) and part not in (b".", b".."))
 paths = st.lists(parts, min_size=1, max_size=8).map(b"/".join)
 targets = st.binary(min_size=1, max_size=400).filter(lambda target: 0 not in target)
-keys = st.binary(max_size=20).filter(lambda key: not {0, 0x3D} & set(key)).map(lambda key: b"user." + b"k" + key)
+keys = st.binary(max_size=20).filter(lambda key: 0 not in key).map(lambda key: b"user." + b"k" + key)
 xattrs = st.dictionaries(keys, st.binary(max_size=300), max_size=3).map(lambda found: tuple(sorted(found.items())))
 ids = st.integers(0, 2**32 - 2)
 times = st.integers(-(2**63) + 1, 2**63 - 1)
