@@ -78,17 +78,18 @@ def wanted(text: str) -> Wanted:
 
 
 def pick(entries: Sequence[Descriptor], wanted: Platform, what: str) -> Descriptor:
-    """The entry for the wanted platform; an entry that names none will do when it is the only one.
+    """The entry for the wanted platform; where there is none, the only one that names no platform.
 
     Raises ImageError, which lists the platforms that there are.
     """
-    if len(entries) == 1 and entries[0].platform is None:
-        return entries[0]
     fitting = [one for one in entries if one.platform is not None and _same(one.platform, wanted)]
     for variant in _variants(wanted):
         for one in fitting:
             if one.platform is not None and one.platform.variant == variant:
                 return one
+    unnamed = [one for one in entries if one.platform is None]
+    if len(unnamed) == 1:
+        return unnamed[0]
     known = sorted({one.platform.text() for one in entries if one.platform and one.platform.os != "unknown"})
     raise ImageError(
         f"{what} has no image for {wanted.text()}",

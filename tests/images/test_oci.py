@@ -149,6 +149,13 @@ def test_one_entry_without_a_platform_will_do_two_will_not() -> None:
     assert reason(platform.pick, [bare, bare], Platform("linux", "amd64"), "it") == "no-platform"
 
 
+def test_one_without_a_platform_will_do_where_none_fits() -> None:
+    bare, wanted = Descriptor(oci.MANIFEST, DIGEST, 1), Platform("linux", "amd64")
+    for other in ("unknown/unknown", "linux/arm64"):  # an attestation of the image, another image
+        assert platform.pick([entry(other), bare], wanted, "it") is bare
+    assert platform.pick([bare, one := entry("linux/amd64")], wanted, "it") is one
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("linux/arm64/v8", "aarch64"), ("linux/386", "i386"), ("linux/arm/v6", "armv6l"), ("linux/riscv64", "riscv64")],
