@@ -26,12 +26,12 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"
 INDEXES = frozenset({INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"})
 MANIFESTS = frozenset({MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"})
 CONFIGS = frozenset({CONFIG, "application/vnd.docker.container.image.v1+json"})
-_SHARED = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+SHARED = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 _DOCKER = "application/vnd.docker.image.rootfs.diff.tar"
 # Media types of layers, and how each is packed (the values of images.compression.Compression).
 _PACKED = {"": "plain", "+gzip": "gzip", "+zstd": "zstd"}
 LAYERS = {
-    **{base + ending: kind for base in (LAYER, _SHARED) for ending, kind in _PACKED.items()},
+    **{base + ending: kind for base in (LAYER, SHARED) for ending, kind in _PACKED.items()},
     _DOCKER: "plain",
     f"{_DOCKER}.gzip": "gzip",
     f"{_DOCKER}.zstd": "zstd",

@@ -138,7 +138,12 @@ def _fetch(store: ImageStore, errand: Errand, parts: tuple[bytes, Manifest, byte
         def opened(number: int) -> Iterator[BinaryIO]:
             if manifest.layers[number].digest in known:
                 raise ImageError("a layer was removed meanwhile", hint="run again", reason="moving")
-            with open(_path(blobs, manifest.layers[number]), "rb") as file:
+            path = _path(blobs, manifest.layers[number])
+            if not path.exists():  # one with `urls`, which skopeo leaves where it is when it writes a layout
+                what = f"the registry does not have layer {number + 1}, only where it is on the web"
+                hint = f"`skopeo copy {where} docker-archive:FILE` fetches it; write docker-archive:FILE then"
+                raise ImageError(what, hint=hint, reason="foreign-layer")
+            with open(path, "rb") as file:
                 yield file
 
         title = Title(reference.repository, reference.tag)

@@ -36,6 +36,7 @@ class Registry:
             "log": {"level": "error"},
             "storage": {"filesystem": {"rootdirectory": str(self.folder / "data")}, "delete": {"enabled": True}},
             "http": {"addr": self.host},
+            "validation": {"manifests": {"urls": {"allow": ["^http://"]}}},
         }
         if self.secret:
             made = subprocess.run(["htpasswd", "-Bbn", USER, PASSWORD], capture_output=True, check=True)

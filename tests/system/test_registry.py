@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.images import build
+from stages.images import build, oci
 from tests.images.oci_maker import Image, digest, layer, write_layout, write_platforms
 from tests.system import workbench
 from tests.system.bad_line import bad_line
@@ -157,6 +157,19 @@ def test_a_layer_that_the_registry_lost(registry: Registry, project: Project, tm
     registry.forget(digest(image("first").blobs()[1][1]))
     write(project, reference)
     refused(project, reference)
+    assert images(project) == set() and incoming(project) == []
+
+
+def test_a_layer_that_lies_elsewhere_is_not_fetched(registry: Registry, project: Project) -> None:
+    made = image("first")
+    document = json.loads(made.manifest())
+    elsewhere = {"mediaType": f"{oci.SHARED}+gzip", "urls": ["http://127.0.0.1:1/layer"]}
+    document["layers"][-1] |= elsewhere
+    layers = [data for _, data in made.blobs()]
+    registry.upload("team/app", made.config(), *layers, manifest=json.dumps(document).encode(), tag="elsewhere")
+    reference = f"docker://{registry.host}/team/app:elsewhere"
+    write(project, reference)
+    refused(project, f"{reference}: the registry does not have layer {len(layers)}, only where it is")
     assert images(project) == set() and incoming(project) == []
 
 
