@@ -83,10 +83,10 @@ def _opened(path: Path, guard: Guard, progress: Progress) -> Iterator[int]:
         if plain:
             yield file.fileno()
             return
-        spool = stack.enter_context(guard.store.blobs.spool())
+        spool = stack.enter_context(guard.store.blobs.spool(path.name))
         progress.begin(f"unpacking {path.name}", os.fstat(file.fileno()).st_size)
         try:
-            blobs.receive(file, spool, "sha256", path.name, progress)
+            blobs.receive(file, spool, "sha256", progress)
         finally:
             progress.end()
         yield spool.fileno()

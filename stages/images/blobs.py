@@ -130,14 +130,28 @@ class Blobs(NamedTuple):
         return sorted(found)
 
     @contextlib.contextmanager
-    def spool(self) -> Iterator[BinaryIO]:
-        """A file without a name on the store's file system: a killed import leaves nothing behind."""
+    def spool(self, where: str) -> Iterator[BinaryIO]:
+        """A file without a name on the store's file system: a killed import leaves nothing behind.
+
+        It takes no more than an import may. Raises HostError, with `where`, when it is full, or the disk is.
+        """
+        from stages.images import intake
+
         paths = self.data.images
         for directory in (paths.incoming, paths.seals, *(paths.blobs / name for name in _HEX_DIGITS)):
             files.make_directory(directory)
         descriptor = os.open(paths.incoming, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o440)
-        with open(descriptor, "w+b") as spool:
-            yield spool
+        try:
+            with intake.Spool(descriptor, "r+") as raw, io.BufferedRandom(raw) as spool:
+                try:
+                    yield spool
+                except BaseException:
+                    raw.close()  # what is not written yet would be refused once more
+                    raise
+        except OSError as error:
+            if error.errno not in FULL or str(error.filename or "").startswith("/"):  # which says where
+                raise
+            raise no_space(where) from error
 
 
 def _size(path: Path) -> int:
@@ -155,14 +169,13 @@ def receive(
     file: BinaryIO,
     spool: BinaryIO,
     algorithm: str,
-    where: str,
     progress: Progress,
     beside: Beside[Any] | None = None,
 ) -> str:
     """Copy the archive in `file`, plain or compressed, into `spool` uncompressed; returns the digest of that, in hex.
 
     Reports the bytes taken from `file` to progress, which has begun. beside: who reads the spool meanwhile. Raises
-    ImageError for damaged input and HostError when there is no space.
+    ImageError for damaged input.
     """
     from stages.images import compression, intake
 
@@ -170,14 +183,9 @@ def receive(
     begin = file.tell()
     kind = compression.detect(file.read(compression.HEAD))
     file.seek(begin)
-    try:
-        with contextlib.closing(compression.open_stream(file, kind)) as stream:
-            write = intake.Writer(spool.fileno(), beside.grow if beside else None).take
-            intake.pump(_pieces(stream, file, progress), (digest.update, write))
-    except OSError as error:
-        if error.errno in FULL:
-            raise no_space(where) from error
-        raise
+    with contextlib.closing(compression.open_stream(file, kind)) as stream:
+        write = intake.Writer(spool.fileno(), beside.grow if beside else None).take
+        intake.pump(_pieces(stream, file, progress), (digest.update, write))
     if beside:
         beside.end()
     return digest.hexdigest()

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from stages.base.errors import FULL, ImageError
+from stages.base.errors import ImageError
 from stages.base.progress import Progress
 from stages.images import aci, inventory, oci_import
 from stages.images import blobs as blobstore
@@ -85,7 +85,7 @@ def _received(store: ImageStore, blob_id: str, contents: Contents, progress: Pro
     """The blob in a file without a name, checked."""
     algorithm, _, digits = blob_id.partition("-")
     digest, place = hashlib.new(algorithm), contents.blobs[blob_id]
-    with store.blobs.spool() as spool:
+    with store.blobs.spool("the bundle") as spool:
         progress.begin(f"importing {blob_id[:19]}", place.length)
         try:
             for piece in _pieces(contents.descriptor, place):
@@ -93,10 +93,6 @@ def _received(store: ImageStore, blob_id: str, contents: Contents, progress: Pro
                 spool.write(piece)
                 progress.advance(len(piece))
             spool.flush()
-        except OSError as error:
-            if error.errno in FULL:
-                raise blobstore.no_space("the bundle") from error
-            raise
         finally:
             progress.end()
         if digest.hexdigest() != digits:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from stages.base import files, strictjson
+from stages.base import strictjson
 from stages.base.digest import canonical, sha256_hex
-from stages.base.errors import FULL, ImageError
+from stages.base.errors import ImageError
 from stages.base.progress import Progress
 from stages.base.stamp import of
-from stages.images import blobs, build, scan
+from stages.images import build, scan
 from stages.images.store import ImageStore, naming
 from stages.linux import host
 from stages.spec import names
@@ -43,16 +42,11 @@ def identity(path: Path, where: str) -> dict[str, Any]:
 
 def add(store: ImageStore, path: Path, where: str, progress: Progress) -> str:
     """Pack and import the directory; returns the image id. Raises ImageError, HostError, OSError."""
-    try:
-        with naming(where), tempfile.TemporaryFile(dir=_scratch(store)) as archive:
-            with scan.opened(path) as root:
-                build.write_archive(archive, _manifest(path, where), scan.from_directory(root))
-            archive.seek(0)
-            return store.add(archive, where, progress)
-    except OSError as error:
-        if error.errno in FULL:
-            raise blobs.no_space(where) from error
-        raise
+    with naming(where), store.blobs.spool(where) as archive:
+        with scan.opened(path) as root:
+            build.write_archive(archive, _manifest(path, where), scan.from_directory(root))
+        archive.seek(0)
+        return store.add(archive, where, progress)
 
 
 def _manifest(path: Path, where: str) -> dict[str, Any]:
@@ -73,8 +67,3 @@ def _manifest(path: Path, where: str) -> dict[str, Any]:
         "name": names.sanitise_identifier(name or "image"),
         "labels": [{"name": key, "value": value} for key, value in labels.items()],
     }
-
-
-def _scratch(store: ImageStore) -> Path:
-    files.make_directory(store.data.images.incoming)
-    return store.data.images.incoming

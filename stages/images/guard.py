@@ -121,7 +121,7 @@ class Guard(NamedTuple):
             return
         import shutil
 
-        with self.store.blobs.spool() as copy:
+        with self.store.blobs.spool(delivery.where) as copy:
             shutil.copyfileobj(file, copy, blobs.CHUNK)
             copy.flush()
             copy.seek(0)

@@ -7,12 +7,13 @@ a processor of its own if there are enough. Who reads headers meanwhile, in Pyth
 from __future__ import annotations
 
 import errno
+import io
 import os
 import queue
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from stages.linux import kernel
 
@@ -131,8 +132,7 @@ class Writer:
 
     def take(self, piece: bytes) -> None:
         """Write all of it. Raises OSError before the disk is full: a small archive may unpack to anything."""
-        if _too_full(os.fstatvfs(self._descriptor), len(piece)):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        _check_room(self._descriptor, len(piece))
         rest = memoryview(piece)
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
@@ -144,9 +144,23 @@ class Writer:
             self._sent = self._written
 
 
+class Spool(io.FileIO):
+    """A file for what comes, which is not written to either when the disk is about to be full."""
+
+    def write(self, piece: Any, /) -> int:
+        """Raises OSError before the disk is full."""
+        _check_room(self.fileno(), memoryview(piece).nbytes)
+        return super().write(piece)
+
+
 def is_short(path: os.PathLike[str]) -> bool:
     """Whether the file system of `path` has less left than is to stay free."""
     return _too_full(os.statvfs(path), 0)
+
+
+def _check_room(descriptor: int, size: int) -> None:
+    if _too_full(os.fstatvfs(descriptor), size):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _too_full(room: os.statvfs_result, size: int) -> bool:

@@ -83,10 +83,10 @@ def archive(file: BinaryIO, blobs: Blobs, where: str, progress: Progress) -> Ite
     file.seek(0)
     with contextlib.ExitStack() as stack:
         if kind is not compression.Compression.PLAIN:
-            spool = stack.enter_context(blobs.spool())
+            spool = stack.enter_context(blobs.spool(where))
             progress.begin(f"unpacking {where}", os.fstat(file.fileno()).st_size)
             try:
-                blobstore.receive(file, spool, "sha256", where, progress)
+                blobstore.receive(file, spool, "sha256", progress)
             finally:
                 progress.end()
             file = spool

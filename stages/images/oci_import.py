@@ -127,7 +127,7 @@ def _bring(
     if store.blobs.heal(blob_id):
         return False
     what = f"layer {number + 1}"
-    with store.blobs.lock(blob_id), store.blobs.spool() as spool, candidate.open_layer(number) as file:
+    with store.blobs.lock(blob_id), store.blobs.spool(what) as spool, candidate.open_layer(number) as file:
         if store.blobs.has(blob_id):
             return False
         size = file.seek(0, 2)
@@ -150,7 +150,7 @@ def _received(packed: _Packed, spool: BinaryIO, blob_id: str, what: str, progres
     with intake.Beside(read) as headers:
         try:
             packed.check_packing()
-            digest = blobstore.receive(cast(BinaryIO, packed), spool, "sha256", what, progress, headers)
+            digest = blobstore.receive(cast(BinaryIO, packed), spool, "sha256", progress, headers)
         except ImageError:
             packed.check()  # what was damaged on the way is called so, whatever it looks like inside
             raise

@@ -56,7 +56,7 @@ def _from(web: Web, guard: Guard, errand: Errand, url: str, progress: Progress) 
     signature = _Signature(web, url)
     if errand.demanded is Signatures.REQUIRE and not before.conditions():
         signature.look()  # rather than fetch a large file that will be refused
-    with guard.store.blobs.spool() as spool:
+    with guard.store.blobs.spool(url) as spool:
         new, said = transfer.fetch(web, url, spool, before, progress)
         image_id = (
             str(errand.before["image"])

@@ -186,10 +186,10 @@ class ImageStore(NamedTuple):
         def read(upto: Callable[[int], int]) -> Layout:
             return aci.read(spool.fileno(), upto)
 
-        with self.blobs.spool() as spool, naming(where), intake.Beside(read) as headers:
+        with self.blobs.spool(where) as spool, naming(where), intake.Beside(read) as headers:
             progress.begin(f"importing {where}", os.fstat(file.fileno()).st_size)
             try:
-                image_id = PREFIX + blobstore.receive(file, spool, "sha512", where, progress, headers)
+                image_id = PREFIX + blobstore.receive(file, spool, "sha512", progress, headers)
             finally:
                 progress.end()
             with self.blobs.lock(image_id), self.layers_lock(exclusive=False):

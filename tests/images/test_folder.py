@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from stages.base.errors import ImageError
+from stages.base.errors import HostError, ImageError
 from stages.base.paths import DataDir
 from stages.base.progress import Silent
+from stages.images import blobs, intake
 from stages.images.ask import Ask
 from stages.images.entry import Kind
 from stages.images.finder import Finder
@@ -187,3 +188,11 @@ def test_what_is_no_image_is_a_sentence_and_an_unchanged_store(finder: Finder, r
     assert caught.value.reason == reason and "dir:it" in caught.value.sentence, caught.value
     assert finder.store.ids() == [] and finder.store.blobs.ids() == []
     assert not finder.data.images.incoming.exists() or os.listdir(finder.data.images.incoming) == []
+
+
+def test_the_disk_is_not_filled(root: Path, finder: Finder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_too_full", lambda room, size: size > 0)
+    monkeypatch.setattr(blobs, "receive", None)  # it is refused before that
+    with pytest.raises(HostError, match="no space left while importing dir:it"):
+        bring(finder)
+    assert finder.store.ids() == [] and finder.store.blobs.ids() == []

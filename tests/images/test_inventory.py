@@ -54,7 +54,7 @@ def kept_layer(store: ImageStore, found: list[build.Member]) -> str:
     out = io.BytesIO()
     build.write_tar(out, found)
     blob_id = "sha256-" + hashlib.sha256(out.getvalue()).hexdigest()
-    with store.blobs.spool() as spool:
+    with store.blobs.spool("it") as spool:
         spool.write(out.getvalue())
         spool.flush()
         inventory.keep_layer(store.blobs, spool, inventory.read(spool.fileno(), blob_id), blob_id)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.base.errors import ImageError
+from stages.base.errors import HostError, ImageError
 from stages.base.paths import DataDir
 from stages.base.progress import Silent
-from stages.images import discovery, openpgp, transfer
+from stages.images import blobs, discovery, intake, openpgp, transfer
 from stages.images.ask import Ask
 from stages.images.finder import Finder
 from stages.images.store import ImageStore
@@ -270,6 +270,17 @@ def test_limits(server: Server, tmp_path: Path) -> None:
         transfer.fetch(Web(), f"{server.url}/big", spool, Fetched(""), Silent(), limit=999)
     with pytest.raises(ImageError, match="larger than 999"):
         Web().small(f"{server.url}/big", 999)
+
+
+@pytest.mark.parametrize("size", [10, 1 << 20])
+def test_the_disk_is_not_filled(
+    finder: Finder, server: Server, signer: Signer, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    trust(finder, signer)
+    monkeypatch.setattr(intake, "_too_full", lambda room, size: size > 0)
+    monkeypatch.setattr(blobs, "receive", None)  # it is refused before that
+    with pytest.raises(HostError, match=f"no space left while importing {server.url}"):
+        finder.bring(Ask(serve(server, signer, bytes(size))), Silent())
 
 
 def test_redirections(finder: Finder, server: Server, signer: Signer) -> None:

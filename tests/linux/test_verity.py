@@ -99,7 +99,7 @@ def test_a_frozen_file_is_frozen_and_a_broken_disk_is_told(file: Path, monkeypat
 
 def stored(data: DataDir, content: bytes) -> tuple[Blobs, str]:
     blobs, blob_id = Blobs(data), "sha256-" + hashlib.sha256(content).hexdigest()
-    with blobs.spool() as spool:
+    with blobs.spool("it") as spool:
         spool.write(content)
         spool.flush()
         blobs.keep(spool, blob_id)
