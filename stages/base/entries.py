@@ -38,7 +38,7 @@ def mounted(path: str) -> str | None:
         mounts = file.read()
     if b" " + place not in mounts:
         return None
-    for line in mounts.splitlines():
+    for line in mounts.rstrip(b"\n").split(b"\n"):  # no other end of a line: names may hold them
         point = line.split(b" ", 5)[4]
         if point == place or point.startswith(place + b"/"):
             for byte in b"\n\t \\":

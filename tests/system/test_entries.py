@@ -15,7 +15,7 @@ pytestmark = pytest.mark.system
 ASK = "import sys; from stages.base import entries; print(repr(entries.mounted(sys.argv[1])))"
 
 
-@pytest.mark.parametrize("name", ["plain", "a b", "a\\b", "a\tb\nc", "a\\040b", "é", "a,b:c"])
+@pytest.mark.parametrize("name", ["plain", "a b", "a\\b", "a\tb\nc", "a\\040b", "é", "a,b:c", "a\r\rb"])
 def test_mount_points_of_any_name(tmp_path: Path, name: str) -> None:
     place = tmp_path / name / "below"
     place.mkdir(parents=True)
