@@ -6,8 +6,10 @@ import fcntl
 import json
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,6 +196,48 @@ def test_what_cannot_be_set_up_is_one_sentence(
     ended = pod.run(*flags(config, net))
     assert ended.returncode == 254
     assert words in ended.stderr and ended.stderr.count("\n") == 1, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("kill -9 $$", "failed to setup network default: bridge: signal 9"),
+        ("exit 3", "failed to setup network default: bridge: exit code 3"),
+    ],
+)
+def test_a_plugin_that_says_nothing_is_told_by_its_end(
+    pod: HandMadePod, config: Path, tmp_path: Path, script: str, words: str
+) -> None:
+    pod.add("web", sh("exit 0"))
+    ended = pod.run(*flags(config), prefix=bridge_is(tmp_path, script))
+    assert (ended.returncode, ended.stderr) == (254, f"stage1: {words}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_plugin_that_takes_long_ends_with_the_wish_for_the_pod(
+    pod: HandMadePod, config: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """As one of DHCP does where nobody answers. It takes what it waits for along, which has its pipes open too."""
+    pod.add("web", sh("echo never"))
+    script = f"echo $CNI_COMMAND >>{tmp_path}/asked; test $CNI_COMMAND = DEL || {{ sleep 1000; exit 1; }}"
+    process = pod.start(*flags(config), prefix=bridge_is(tmp_path, script))
+    while not (tmp_path / "asked").exists():
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, error = process.communicate(timeout=20)
+    assert (process.returncode, out) == (128 + number, "")
+    assert error == "stage1: failed to setup network default: bridge: interrupted\n"
+    assert (tmp_path / "asked").read_text().split() == ["ADD", "DEL"]
+    assert not (pod.path / "net-info.json").exists()
+
+
+def bridge_is(folder: Path, script: str) -> list[str]:
+    """The command line in whose mount namespace the plugin `bridge` is a script."""
+    plugins = next(one for one in PLUGIN_DIRECTORIES if Path(one, "bridge").exists())
+    fake = folder / "bridge"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    return ["unshare", "-m", "/bin/sh", "-c", f'mount --bind {fake} {plugins}/bridge; exec "$@"', "-"]
 
 
 def test_an_address_can_be_asked_for(pod: HandMadePod, config: Path) -> None:

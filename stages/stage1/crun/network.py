@@ -7,6 +7,7 @@ import os
 from stages.stage1.crun import netconf
 from stages.stage1.lib import init, quickjson
 from stages.stage1.lib.errors import Stage1Error
+from stages.stage1.lib.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 RECORD = "net-info.json"
 PLUGIN_DIRECTORIES = ("/usr/lib/cni", "/usr/libexec/cni", "/opt/cni/bin")
+# Seconds after which a plugin is asked no longer than whoever started the pod wants.
+_LONG = 0.5
+_ENDING = {signal.SIGTERM, signal.SIGINT}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -123,9 +127,8 @@ def _call(
     command: str, plugin: dict[str, Any], record: dict[str, Any], previous: dict[str, Any], uuid: str, netns: str
 ) -> dict[str, Any]:
     """Run one plugin (CNI specification 0.4.0): configuration on stdin, result or error as JSON on stdout."""
-    import subprocess
-
     name = record["netName"]
+    verb = "setup" if command == "ADD" else "take down"
     version = record["conf"].get("cniVersion") or "0.1.0"
     configuration = {**plugin, "name": name, "cniVersion": version}
     if previous:
@@ -142,29 +145,49 @@ def _call(
         "CNI_ARGS": f"IgnoreUnknown=1;{record['args']}" if record["args"] else "",
         "PATH": _PATH,
     }
-    program = _plugin(str(plugin.get("type", "")), name)
-    done = subprocess.run([program], input=quickjson.dumps(configuration).encode(), capture_output=True, env=variables)
+    what = f"failed to {verb} network {name}: "
+    code, out, error = _run(_plugin(str(plugin.get("type", "")), what), configuration, variables, what)
     try:
-        answer = quickjson.loads(done.stdout.decode(errors="replace"))
+        answer = quickjson.loads(out.decode(errors="replace"))
     except ValueError:
         answer = {}
     answer = answer if isinstance(answer, dict) else {}
-    if done.returncode:
-        words = answer.get("details") or answer.get("msg") or done.stderr.decode("utf-8", "replace").strip()
+    if code:
+        words = answer.get("details") or answer.get("msg") or error.decode("utf-8", "replace").strip()
         if answer.get("msg") and answer.get("details"):
             words = f"{answer['msg']}: {words}"
-        verb = "setup" if command == "ADD" else "take down"
-        raise Stage1Error(f"failed to {verb} network {name}: {plugin.get('type')}: {words}")
+        words = words or (f"signal {-code}" if code < 0 else f"exit code {code}")
+        raise Stage1Error(f"{what}{plugin.get('type')}: {words}")
     return answer
 
 
-def _plugin(kind: str, network: str) -> str:
+def _run(program: str, configuration: dict[str, Any], variables: dict[str, str], what: str) -> tuple[int, bytes, bytes]:
+    """A plugin's exit code, stdout and stderr. What ends a pod kills one that takes long, and all that it began.
+
+    `what` is the beginning of the sentence that tells it. Raises Stage1Error then.
+    """
+    from subprocess import PIPE, Popen, TimeoutExpired
+
+    with Popen([program], stdin=PIPE, stdout=PIPE, stderr=PIPE, env=variables, process_group=0) as plugin:
+        text: bytes | None = quickjson.dumps(configuration).encode()
+        while True:
+            try:
+                out, error = plugin.communicate(text, timeout=_LONG)
+                return plugin.returncode, out, error
+            except TimeoutExpired:
+                text = None
+            if received := signal.sigtimedwait(signal.sigpending() & _ENDING, 0):
+                os.killpg(plugin.pid, signal.SIGKILL)
+                raise Stage1Error(f"{what}{os.path.basename(program)}: interrupted", 128 + received.si_signo)
+
+
+def _plugin(kind: str, what: str) -> str:
     for directory in PLUGIN_DIRECTORIES:
         path = os.path.join(directory, os.path.basename(kind))
         if kind and os.access(path, os.X_OK):
             return path
     hint = "install containernetworking-plugins, or use --net=host or --net=none"
-    raise Stage1Error(f"failed to setup network {network}: no CNI plugin {kind!r} on this host ({hint})")
+    raise Stage1Error(f"{what}no CNI plugin {kind!r} on this host ({hint})")
 
 
 def _remove_masquerade(uuid: str) -> None:
