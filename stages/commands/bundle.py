@@ -11,7 +11,7 @@ from stages import import_image
 from stages.base import data as data_dirs
 from stages.base import files
 from stages.base.digest import short
-from stages.base.errors import ImageError, PodError, PodwrightError, SpecError
+from stages.base.errors import ImageError, PodwrightError, SpecError
 from stages.commands import common
 from stages.graph.terminal import Terminal
 from stages.images import bundle, lockfile
@@ -33,16 +33,15 @@ class Bundle(common.PodCommand):
     cmd_options = (common.OVERWRITE,)
 
     def do(self, options: Any, words: list[str]) -> int:
-        if self.project is None:
-            raise PodError("there is no project here", hint="a project has dodo.py and pods/", reason="no-project")
+        project = self.needed().parent
         *pods, name = [*common.pods_asked([]), *words] or [""]
         if len(pods) != 1:
             raise PodwrightError("usage: doit bundle pod=NAME FILE", reason="bad-word")
         target, data = Path(name).absolute(), common.data()
         if target.exists() and not options["overwrite"]:
             raise ImageError(f"{name} exists", hint="--overwrite replaces it", reason="exists")
-        spec = Catalog(self.project, data.cache).select(pods[0])
-        context = Context(self.project, data, spec, dict(os.environ), Terminal(sys.stderr), hold=Hold.ALL)
+        spec = Catalog(project, data.cache).select(pods[0])
+        context = Context(project, data, spec, dict(os.environ), Terminal(sys.stderr), hold=Hold.ALL)
         context.check_lock()
         papers = _papers(context, spec)
         data_dirs.initialise(data)

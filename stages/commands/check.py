@@ -25,14 +25,13 @@ class Check(common.PodCommand):
     cmd_options = (LOCKED,)
 
     def do(self, options: Any, words: list[str]) -> int:
-        if self.project is None:
-            raise SpecError("no project here", hint="run it in a folder with dodo.py and pods/", reason="no-project")
+        project = self.needed().parent
         if words:
             raise PodwrightError(f"which pod is {words[0]!r}?", hint=f"`doit check pod={words[0]}`", reason="bad-word")
         # Asked of the files as they are, not of what is remembered of them.
-        catalog = Catalog(self.project)
+        catalog = Catalog(project)
         entries = _entries(catalog, variables.pod())
-        troubles = (_trouble(catalog, one) or _unlocked(self.project, one, hold(options)) for one in entries)
+        troubles = (_trouble(catalog, one) or _unlocked(project, one, hold(options)) for one in entries)
         told = [text for text in troubles if text]
         for text in dict.fromkeys(told):
             print(text, file=sys.stderr)

@@ -52,6 +52,12 @@ class PodCommand:
         """The folder of dodo.py, in which pods/ is; None outside of any project."""
         return self.dodo.parent if self.dodo else None
 
+    def needed(self) -> Path:
+        """The dodo.py of the project. Raises SpecError outside of any."""
+        if self.dodo is None:
+            raise SpecError(project.MISSING, hint=project.MAKE_ONE, reason="no-project")
+        return self.dodo
+
     @classmethod
     def options(cls) -> tuple[Option, ...]:
         """All options: doit's of the project, and its own."""

@@ -21,6 +21,7 @@ COMMANDS = {
     "gc": "Gc",
     "images": "Images",
     "lock": "LockCommand",
+    "new": "New",
     "prepare": "Prepare",
     "ps": "Ps",
     "rm": "Rm",

@@ -11,7 +11,7 @@ from typing import Any
 from stages.base import data as data_dirs
 from stages.base import files
 from stages.base.digest import short
-from stages.base.errors import PodError, PodwrightError
+from stages.base.errors import PodwrightError
 from stages.base.paths import DataDir
 from stages.commands import common
 from stages.graph.terminal import Terminal
@@ -38,9 +38,7 @@ class LockCommand(common.PodCommand):
     cmd_options = (_UPDATE,)
 
     def do(self, options: Any, words: list[str]) -> int:
-        if self.project is None:
-            raise PodError("there is no project here", hint="a project has dodo.py and pods/", reason="no-project")
-        data, project = common.data(), self.project
+        data, project = common.data(), self.needed().parent
         catalog = Catalog(project, data.cache)
         data_dirs.initialise(data)
         known = [one.uid or one.path.stem for one in catalog.entries()]

@@ -30,7 +30,7 @@ def explained() -> Iterator[None]:
     except InvalidDodoFile as error:
         if f"file '{os.path.abspath(project.DODO)}'" not in str(error):
             raise  # another file was asked for, or it has a fault
-        hint = "a project has dodo.py and pods/"
+        hint = project.MAKE_ONE
         if above := project.above():
             hint = f"there is one above: go to {above}, or let -k look for it"
-        raise InvalidDodoFile(f"there is no project here\n  hint: {hint}") from error
+        raise InvalidDodoFile(f"{project.MISSING}\n  hint: {hint}") from error

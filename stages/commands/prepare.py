@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stages.base.errors import PodError, SpecError
+from stages.base.errors import PodError
 from stages.commands import common
 from stages.commands.locked import LOCKED, hold
 from stages.graph import direct, project
@@ -31,13 +31,12 @@ class Prepare(common.PodCommand):
     cmd_options = (LOCKED,)
 
     def do(self, options: Any, words: list[str]) -> int:
-        if self.dodo is None:
-            raise SpecError("no project here", hint="run it in a folder with dodo.py and pods/", reason="no-project")
-        catalog, held = Catalog(self.dodo.parent, common.data().cache), hold(options)
+        dodo, held = self.needed(), hold(options)
+        catalog = Catalog(dodo.parent, common.data().cache)
         asked = common.pods_asked(words)
         # A faulty spec is prepared too, as far as hearing what is wrong with it goes.
         known = [one.uid or one.path.stem for one in catalog.entries()]
-        way = _way(self.dodo, held)
+        way = _way(dodo, held)
         return common.each(asked or known, lambda word: _prepare(catalog.select(word).name, way))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from stages.base import data as data_dirs
 from stages.base import files
-from stages.base.errors import ImageError, PodError, PodwrightError, SpecError
+from stages.base.errors import ImageError, PodwrightError, SpecError
 from stages.base.paths import DataDir
 from stages.base.progress import Progress
 from stages.commands import common
@@ -37,8 +37,7 @@ class Unbundle(common.PodCommand):
     cmd_options = (common.OVERWRITE,)
 
     def do(self, options: Any, words: list[str]) -> int:
-        if self.project is None:
-            raise PodError("there is no project here", hint="a project has dodo.py and pods/", reason="no-project")
+        project = self.needed().parent
         if len(words) != 1:
             raise PodwrightError("usage: doit unbundle FILE", reason="bad-word")
         data, progress = common.data(), Terminal(sys.stderr)
@@ -46,7 +45,7 @@ class Unbundle(common.PodCommand):
         with _opened(Path(words[0]), Guard.of(ImageStore(data), os.environ), progress) as descriptor:
             with naming(words[0]):
                 contents = bundle.read(descriptor)
-            self._add(self.project, data, contents, words[0], options["overwrite"], progress)
+            self._add(project, data, contents, words[0], options["overwrite"], progress)
         return 0
 
     def _add(

@@ -14,6 +14,10 @@ CONFIGURATION = ("pyproject.toml", "doit.cfg")
 _OPTIONS = re.compile(rb"""(^|[\[{,.])\s*(["']?)doit\2\s*[].=]""", re.MULTILINE)
 
 
+# What to say where there is none.
+MISSING, MAKE_ONE = "there is no project here", "`doit new` makes a folder one: dodo.py and pods/"
+
+
 def above() -> Path | None:
     """The nearest folder above the working directory that is a project."""
     return next((one for one in Path.cwd().parents if (one / DODO).is_file() and (one / "pods").is_dir()), None)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stages.base import shipped
 from stages.base.digest import sha256_hex
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
-FOLDER = Path(__file__).parent.parent.parent / "schemas"
+FOLDER = shipped.path("schemas")
 SHARED = "appc.json"  # what the others refer to
 
 

@@ -161,7 +161,7 @@ def test_a_run_outside_of_a_project_is_told_what_a_project_is(tmp_path: Path) ->
     project = make(tmp_path / "project", tmp_path / "data")
     (project.root / "dodo.py").unlink()
     said = sentence(project.doit("run", "pod=shop"))
-    assert "there is no project here" in said and "dodo.py and pods/" in said and "-f" not in said
+    assert "there is no project here" in said and "`doit new`" in said and "-f" not in said
     assert "Could not find dodo file" in sentence(project.doit("run", "-f", "other.py", "pod=shop"))
 
 
