@@ -136,7 +136,9 @@ class Blobs(NamedTuple):
         It takes no more than an import may. Raises HostError, with `where`, when it is full, or the disk is.
         """
         from stages.images import intake
+        from stages.linux import memory
 
+        memory.large_apart()  # what is read of an archive takes much of it, and then no more
         paths = self.data.images
         for directory in (paths.incoming, paths.seals, *(paths.blobs / name for name in _HEX_DIGITS)):
             files.make_directory(directory)

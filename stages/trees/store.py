@@ -29,7 +29,7 @@ from stages.base.verdict import Reason, Verdict
 from stages.images import blobs
 from stages.images.dependencies import Ingredient
 from stages.images.store import ImageStore
-from stages.linux import locks
+from stages.linux import locks, memory
 from stages.trees import ability, forms, marker
 from stages.trees.forms import Lower
 from stages.trees.recipe import Recipe
@@ -204,6 +204,7 @@ class TreeStore(NamedTuple):
     def _merge(self, recipe: Recipe) -> Tree:
         from stages.trees import merge
 
+        memory.large_apart()
         return merge.merge([layer for one in recipe.ingredients for layer in self._layers(one)])
 
     def _layers(self, one: Ingredient) -> list[Layer]:
