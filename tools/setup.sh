@@ -62,8 +62,12 @@ quick_script() { # name, function: a command that pip installed, but what Python
     cat >".venv/bin/$1.new" <<END
 $first
 """$1 of this checkout; written by tools/setup.sh in place of what pip wrote."""
+import _signal
 import sys
 
+# Ctrl-C while ours is loaded ends the program, and needs no traceback; who ignores it still does.
+if __name__ == "__main__" and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 sys.path.insert(0, "$here")
 from stages.commands.podwright import $2
 

@@ -105,7 +105,8 @@ def _gives_back(store: ImageStore, idle: list[str]) -> list[tuple[str, int]]:
 def usage(data: DataDir, project: Path | None) -> list[Usage]:
     """Of images, trees, pods and garbage."""
     store = ImageStore(data)
-    ids, idle = store.ids(), unused(data, project)
+    ids = store.ids()
+    idle = set(ids).intersection(unused(data, project))  # others may have come meanwhile
     needed = {blob for one in ids if one not in idle for blob in store.known_blobs(one) or ()}
     blobs = {one: size_of(store.blobs.path(one)) + size_of(data.images.inventory(one)) for one in store.blobs.ids()}
     kept = {one: size_of(data.image_index(one).root) for one in ids}

@@ -6,6 +6,7 @@ the same steps by the same verdicts in the same order, where the project has no 
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import os
 import sys
 
@@ -29,6 +30,9 @@ def doit() -> int:
 
 
 def _until_interrupted(work: Callable[[], int]) -> int:
+    # The scripts of a checkout leave an interrupt to the kernel until this module is loaded.
+    if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     streams.ensure()
     try:
         os.getcwd()

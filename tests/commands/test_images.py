@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stages.base.paths import DataDir
+from stages.commands import images_use
 from stages.commands.sweep import size_of
 from stages.images import build
 from stages.images import indexes as indexed
@@ -119,6 +120,23 @@ def test_what_a_spec_needs_stays_with_its_dependencies(project: Project) -> None
     assert (used["kind"], used["count"]) == ("images", 3) and 0 < used["unused"] < used["size"]
     assert project.doit("images", "gc").code == 0
     assert set(listed(project)) == {known["base"], known["web"]}
+
+
+def test_what_comes_while_the_store_is_measured_is_not_counted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DataDir(project.data)
+    look = images_use.unused
+
+    def late(*words: Any) -> list[str]:
+        brought(project, "idle")
+        return look(*words)
+
+    brought(project, "web")
+    monkeypatch.setattr(images_use, "unused", late)
+    images = images_use.usage(data, None)[0]
+    assert (images.kind, images.number) == ("images", 1) and images.unused <= images.size
+    assert len(listed(project)) == 2
 
 
 SHARED, OWN, OTHER = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -242,13 +243,35 @@ def test_an_interrupt_while_doit_is_loaded_is_no_traceback(tmp_path: Path, scrip
     assert (done.returncode, done.stderr) == (130, b"")
 
 
-@pytest.mark.parametrize(("name", "function"), [("podwright", "main"), ("doit", "doit")])
-def test_the_scripts_of_a_checkout_can_be_imported_by_workers(tmp_path: Path, name: str, function: str) -> None:
-    """multiprocessing does, where it does not fork: from Python 3.14 on `doit -n 2` would be started once more."""
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+def script_of_a_checkout(folder: Path, name: str) -> Path:
+    """As tools/setup.sh writes it, in a folder where the modules are to be put."""
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    function = {"podwright": "main", "doit": "doit"}[name]
     writer = f"eval \"$(sed -n '/^quick_script()/,/^}}/p' {CHECKOUT}/tools/setup.sh)\"; quick_script {name} {function}"
-    subprocess.run(["sh", "-euc", writer], cwd=tmp_path, check=True)
-    script = tmp_path / ".venv" / "bin" / name
+    subprocess.run(["sh", "-euc", writer], cwd=folder, check=True)
+    return folder / ".venv" / "bin" / name
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize("name", ["podwright", "doit"])
+def test_an_interrupt_while_a_script_of_a_checkout_loads_is_no_traceback(
+    tmp_path: Path, name: str, ignored: bool
+) -> None:
+    script = script_of_a_checkout(tmp_path, name)
+    (tmp_path / "stages" / "commands").mkdir(parents=True)
+    interrupts = f"import os, sys\nos.kill(os.getpid(), {signal.SIGINT:d})\n"
+    interrupts += "main = doit = lambda: print('goes on') or 0\n"
+    (tmp_path / "stages" / "commands" / "podwright.py").write_text(interrupts)
+    command = ["env", "--ignore-signal=INT" if ignored else "--default-signal=INT", sys.executable, "-S", script]
+    done = subprocess.run(command, capture_output=True, check=False)
+    expected = (0, b"goes on\n", b"") if ignored else (-signal.SIGINT, b"", b"")
+    assert (done.returncode, done.stdout, done.stderr) == expected
+
+
+@pytest.mark.parametrize("name", ["podwright", "doit"])
+def test_the_scripts_of_a_checkout_can_be_imported_by_workers(tmp_path: Path, name: str) -> None:
+    """multiprocessing does, where it does not fork: from Python 3.14 on `doit -n 2` would be started once more."""
+    script = script_of_a_checkout(tmp_path, name)
     os.symlink(CHECKOUT / "stages", tmp_path / "stages")
     program = f"import runpy; runpy.run_path({str(script)!r}, run_name='__mp_main__')"
     done = subprocess.run([sys.executable, "-c", program, "help"], cwd=tmp_path, capture_output=True, check=False)
