@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
 import signal
 import stat
+import struct
 import subprocess
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -708,6 +711,40 @@ def test_only_an_interactive_pod_has_a_terminal(pod: HandMadePod, flags: tuple[s
     assert process.wait() == 0
     assert terminal in heard.decode().split()
     assert ("got Saluton" in heard.decode()) == (terminal == "yes")
+
+
+@pytest.mark.parametrize("flags", [(), ("--private-users=1000000:65536",)], ids=["", "shifted"])
+def test_the_terminal_of_an_interactive_app_has_the_size_of_the_caller_s(
+    pod: HandMadePod, flags: tuple[str, ...]
+) -> None:
+    size = "busybox stty size"
+    root = pod.add(
+        "web", sh(f"{size}; until test $({size} | cut -c1-2) = 31; do sleep 0.02; done; {size}"), user="user1"
+    )
+    (root / "bin/cut").symlink_to("busybox")
+    if flags:
+        subprocess.run(["chown", "-Rh", "1000000:1000000", str(root)], check=True)
+    master, slave = os.openpty()
+    resize(master, 24, 80)
+    process = pod.start("--interactive", *flags, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    heard = b""
+    try:
+        while b"\n" not in heard:
+            heard += os.read(master, 4096)
+        resize(master, 31, 101)
+        process.send_signal(signal.SIGWINCH)  # the kernel's, to those whose terminal it is
+        while True:
+            heard += os.read(master, 4096)
+    except OSError:
+        pass
+    os.close(master)
+    assert process.wait() == 0
+    assert heard.decode().split("\r\n") == ["24 80", "31 101", ""]
+
+
+def resize(terminal: int, lines: int, columns: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
 
 # ---- event handlers

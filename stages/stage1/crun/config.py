@@ -48,9 +48,12 @@ class Placement:
 
 
 class Identity:
-    """Who the app is: its account, further groups, variables, capabilities, seccomp filter, and terminal or not."""
+    """Who the app is: its account, further groups, variables, capabilities, seccomp filter, and terminal or not.
 
-    __slots__ = ("account", "capabilities", "gids", "seccomp", "terminal", "variables")
+    `size` is that of the terminal, as OCI has it; empty where nobody knows.
+    """
+
+    __slots__ = ("account", "capabilities", "gids", "seccomp", "size", "terminal", "variables")
 
     def __init__(self, account: Account, gids: list[int], variables: list[tuple[str, str]]) -> None:
         self.account = account
@@ -59,6 +62,7 @@ class Identity:
         self.capabilities: list[str] = []
         self.seccomp: dict[str, Any] | None = None
         self.terminal = False
+        self.size: dict[str, int] = {}
 
 
 def build(app: App, identity: Identity, limits: Limits, place: Placement) -> dict[str, Any]:
@@ -117,6 +121,8 @@ def process(app: App, identity: Identity, limits: Limits) -> dict[str, Any]:
         },
         "noNewPrivileges": limits.no_new_privileges,
     }
+    if identity.size:
+        result["consoleSize"] = identity.size
     if limits.oom_score_adj is not None:
         result["oomScoreAdj"] = limits.oom_score_adj
     if limits.selinux:

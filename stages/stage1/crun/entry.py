@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from stages.stage1.crun import runtime
-from stages.stage1.lib import command, entering, init, quickjson
+from stages.stage1.lib import command, entering, init, quickjson, terminal
 from stages.stage1.lib.errors import FAILURE, Stage1Error, explain
 
 TYPE_CHECKING = False
@@ -39,12 +39,15 @@ def _prepare(pod: str, request: entering.Request) -> tuple[str, list[str], dict[
         raise Stage1Error(f"the pod has no app {request.app}") from error
     if not os.path.isdir(oci.state(request.app)):
         raise Stage1Error(f"app {request.app} is not running")
-    _check(oci.bundle(request.app), request, process)
+    _check(oci.process(request.app), request, process)
     process["args"] = request.command
     # They are the app's, not this process's.
     process["env"] = [word for word in process["env"] if not word.startswith("LISTEN_")]
     process["terminal"] = all(os.isatty(number) for number in (0, 1))
+    process.pop("consoleSize", None)
     if process["terminal"]:
+        if size := terminal.size(0):
+            process["consoleSize"] = size
         term = os.environ.get("TERM", "xterm")
         process["env"] = [word for word in process["env"] if not word.startswith("TERM=")] + [f"TERM={term}"]
     # The description needs no name on disk: it lives as long as the runtime that reads it.
@@ -55,12 +58,11 @@ def _prepare(pod: str, request: entering.Request) -> tuple[str, list[str], dict[
     return oci.program, oci.execute(request.app, f"/proc/self/fd/{handle}"), variables
 
 
-def _check(bundle: str, request: entering.Request, process: dict[str, Any]) -> None:
+def _check(inside: int, request: entering.Request, process: dict[str, Any]) -> None:
     """Raises Stage1Error, with the code of shells, for a command that is not there: runtimes have another code each."""
     try:
-        with open(f"{bundle}/pid", encoding="ascii") as file:
-            root = os.open(f"/proc/{int(file.read())}/root", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (OSError, ValueError):
+        root = os.open(f"/proc/{inside}/root", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
         return
     search = next((word[len("PATH=") :] for word in process["env"] if word.startswith("PATH=")), "")
     # The root is the one that the app sees, volumes and all.

@@ -8,7 +8,18 @@ import sys
 from stages.stage1.crun import config, isolators, seccomp, staging
 from stages.stage1.crun.runtime import control_group
 from stages.stage1.crun.supervise import Task
-from stages.stage1.lib import accounts, capabilities, command, environment, init, quickjson, rootfiles, sockets, volumes
+from stages.stage1.lib import (
+    accounts,
+    capabilities,
+    command,
+    environment,
+    init,
+    quickjson,
+    rootfiles,
+    sockets,
+    terminal,
+    volumes,
+)
 from stages.stage1.lib.errors import Stage1Error
 
 TYPE_CHECKING = False
@@ -142,8 +153,8 @@ def _placement(setting: Setting, app: App, root: int, root_path: str, warn: Call
 def _identity(setting: Setting, app: App, root: int, warn: Callable[[str], None]) -> config.Identity:
     account = accounts.of(app, root, setting.shift)
     switches = setting.arguments.switches
-    terminal = "interactive" in switches and sys.stdin is not None and os.isatty(0)
-    term = os.environ.get("TERM", "xterm") if terminal else "dumb"
+    interactive = "interactive" in switches and sys.stdin is not None and os.isatty(0)
+    term = os.environ.get("TERM", "xterm") if interactive else "dumb"
     variables = environment.of(app, account, term, setting.metadata_url)
     identity = config.Identity(account, app.supplementary_gids, variables)
     restricted = "disable-capabilities-restriction" not in switches
@@ -156,7 +167,8 @@ def _identity(setting: Setting, app: App, root: int, warn: Callable[[str], None]
     identity.capabilities = capabilities.available(app.name, wanted, bounding, warn)
     if "disable-seccomp" not in switches:
         identity.seccomp = seccomp.profile(app.name, app.isolators, identity.capabilities, warn)
-    identity.terminal = terminal
+    identity.terminal = interactive
+    identity.size = terminal.size(0) if interactive else {}
     return identity
 
 

@@ -53,6 +53,14 @@ class Runtime:
         """The directory with `container`'s configuration."""
         return os.path.join(self.pod, RUN_DIRECTORY, "bundles", container)
 
+    def process(self, container: str) -> int:
+        """The first process of `container`, 0 as long as there is none."""
+        try:
+            with open(f"{self.bundle(container)}/pid", encoding="ascii") as file:
+                return int(file.read())
+        except (OSError, ValueError):
+            return 0
+
     def state(self, container: str) -> str:
         """The directory in which the runtime keeps `container` while it exists."""
         return os.path.join(self.pod, RUN_DIRECTORY, "state", container)

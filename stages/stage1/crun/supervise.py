@@ -140,8 +140,16 @@ class Supervisor:
         for task in self._tasks:
             if not task.monitor or not task.running or task.running[0] == "post-stop":
                 continue
+            if number == signal.SIGWINCH and os.isatty(self._stdin):
+                self._resize(task.running[1])
             stops = number == signal.SIGTERM and task.running[0] == "main"
             os.kill(task.monitor, task.stop_signal if stops else number)
+
+    def _resize(self, container: str) -> None:
+        from stages.stage1.lib import terminal
+
+        if process := self._runtime.process(container):
+            terminal.follow(self._stdin, process)
 
     def _kill(self) -> None:
         """The apps had their time. A runtime killed with its app must not hold the pod up."""
