@@ -27,7 +27,7 @@ TRANSLATION = "podwright/translation"
 _AC_VERSION = "0.8.11"
 _LONGEST_NAME = 150  # it becomes a directory's, with the app's before it
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
-_PORT = re.compile(r"(\d{1,5})(?:/([a-z]+))?\Z")
+_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/([a-z]+))?\Z")
 # The first three have a form that appc gives them, the others are ours.
 _RESERVED = ("created", "homepage", "documentation", ENTRYPOINT, CMD, STOP_SIGNAL, TRANSLATION)
 
@@ -144,11 +144,14 @@ def _ports(texts: Iterable[str]) -> list[Section]:
 
 
 def _port(text: str) -> Section:
-    match = _PORT.match(text)
-    if match is None or not 0 < int(match[1]) < 65536:
+    """OCI knows PORT and PORT/PROTOCOL; podman and buildah write what EXPOSE says, ranges and capitals too."""
+    match = _PORT.match(text.lower())
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if match is None or not 0 < first <= last < 65536:
         raise ImageError(f"the configuration exposes {text!r}, which is no port", reason="config")
-    protocol = match[2] or "tcp"
-    return {"name": f"{protocol}-{int(match[1])}", "protocol": protocol, "port": int(match[1])}
+    protocol = match[3] or "tcp"
+    port = {"name": f"{protocol}-{first}", "protocol": protocol, "port": first}
+    return port if first == last else {**port, "name": f"{protocol}-{first}-{last}", "count": last - first + 1}
 
 
 def _annotations(process: _Process) -> dict[str, str]:

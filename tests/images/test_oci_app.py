@@ -78,6 +78,15 @@ def test_names_are_there_once() -> None:
     }
 
 
+def test_ports_are_understood_as_podman_writes_them() -> None:
+    app = translated(ExposedPorts={"8000-8002": {}, "8000": {}, "53-53/UDP": {}})[0]["app"]
+    assert sorted(app["ports"], key=lambda port: str(port["name"])) == [
+        {"name": "tcp-8000", "port": 8000, "protocol": "tcp"},
+        {"name": "tcp-8000-8002", "port": 8000, "protocol": "tcp", "count": 3},
+        {"name": "udp-53", "port": 53, "protocol": "udp"},
+    ]
+
+
 def test_an_empty_configuration_is_an_app_without_a_program() -> None:
     app = translated()[0]["app"]
     assert app == {"exec": [], "user": "0", "group": "0"}
@@ -102,6 +111,8 @@ def test_a_variable_that_appc_cannot_name_is_left_out_with_a_word() -> None:
         {"User": 0},
         {"ExposedPorts": {"http": {}}},
         {"ExposedPorts": {"70000/tcp": {}}},
+        {"ExposedPorts": {"1-70000/tcp": {}}},
+        {"ExposedPorts": {"81-80/tcp": {}}},
         {"Volumes": ["/a"]},
         {"Labels": {"a": 1}},
     ],
