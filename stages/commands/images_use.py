@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.base import files
 from stages.base.digest import short
 from stages.base.errors import PodwrightError
 from stages.base.paths import DataDir
@@ -44,7 +45,7 @@ def used(data: DataDir, project: Path | None) -> set[str]:
     found: set[str] = set()
     for path in _naming(data, project):
         with contextlib.suppress(OSError):
-            found |= {one.decode().replace(":", "-") for one in _ID.findall(path.read_bytes())}
+            found |= {one.decode().replace(":", "-") for one in _ID.findall(files.read_or_none(path) or b"")}
     if project is not None:
         found = found.union(*(_of_spec(data, project, path) for path in Catalog(project).paths()))
     return found

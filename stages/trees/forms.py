@@ -90,6 +90,8 @@ def index_record(paths: TreePaths, blobs: list[str], digests: Mapping[str, str])
 
 def quick(record: Record, paths: TreePaths) -> Verdict:
     """The quick check of what a form left: inodes of a directory, two files of an index. Reads no content."""
+    if not paths.rootfs.is_dir():
+        return _ROOT_GONE
     if record["form"] == INDEX:
         found = _stamps(paths, measured="verity" in (record["index"] or ()))
         return FRESH if found == {"index": record["index"], "side": record["side"]} else _INDEX_MOVED
@@ -102,7 +104,7 @@ def quick(record: Record, paths: TreePaths) -> Verdict:
 def full(record: Record, paths: TreePaths, jobs: int) -> Verdict:
     """The full check: every byte and attribute of a directory; of an index its own bytes, not those of the archives."""
     if record["form"] == DIRECTORY:
-        return _contents(record, paths, jobs)
+        return _contents(record, paths, jobs) if paths.rootfs.is_dir() else _ROOT_GONE
     found = quick(record, paths)
     if not found.fresh:
         return found
@@ -172,4 +174,5 @@ def _digest(path: Path) -> str:
         raise
 
 
+_ROOT_GONE = Verdict.stale("its root directory is gone")
 _INDEX_MOVED = Verdict.stale("its index is not the one that was written")

@@ -51,7 +51,7 @@ def is_in_doubt(paths: TreePaths) -> bool:
 def record(paths: TreePaths) -> dict[str, Any] | None:
     """What was recorded of the tree; None when that is not there, cannot be read, or is of another format."""
     try:
-        document = json.loads(files.read_or_none(paths.record) or b"null")
+        document = json.loads(files.read_small(paths.record) or b"null")
     except ValueError:
         return None
     return document if isinstance(document, dict) and document.get("format") == FORMAT else None

@@ -27,6 +27,16 @@ KINDS: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    made = Project(tmp_path / "project", tmp_path / "data")
+    made.image("web.aci", workbench.manifest("example.com/web", app=["/bin/true"]), workbench.busybox())
+    return made
+
+
+CONTAINER = {"name": "web", "image": "images/web.aci", "command": ["/bin/echo", "it runs"]}
+
+
 def damage(pod: Path, name: str, kind: str) -> None:
     path = pod / name
     if path.is_dir() and not path.is_symlink():
@@ -39,11 +49,8 @@ def damage(pod: Path, name: str, kind: str) -> None:
 @OVERLAY
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.contract("M 22")
-def test_a_damaged_pod_runs_again_or_is_told(tmp_path: Path, kind: str, overlay: bool) -> None:
-    project = Project(tmp_path / "project", tmp_path / "data")
-    project.image("web.aci", workbench.manifest("example.com/web", app=["/bin/true"]), workbench.busybox())
-    container = {"name": "web", "image": "images/web.aci", "command": ["/bin/echo", "it runs"]}
-    project.write(workbench.spec("shop", UID, [container], overlay=overlay, privateUsers="auto", stage1="crun"))
+def test_a_damaged_pod_runs_again_or_is_told(project: Project, kind: str, overlay: bool) -> None:
+    project.write(workbench.spec("shop", UID, [CONTAINER], overlay=overlay, privateUsers="auto", stage1="crun"))
     assert project.doit("run", "pod=shop").out == "it runs\n"
     pod = project.pod(UID)
     known = [*names_of_a_pod(), *(path.name for path in PodPaths(pod).root.iterdir())]
@@ -54,3 +61,27 @@ def test_a_damaged_pod_runs_again_or_is_told(tmp_path: Path, kind: str, overlay:
             assert "Traceback" not in ran.err, (name, ran.err)
             assert ran.code == 0 and ran.out == "it runs\n", (name, ran.err)
     assert project.doit("rm", "pod=shop").code == 0 and not pod.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("rootfs", "missing"), ("rootfs", "directory"), ("record", "fifo"), ("record", "directory")]
+)
+def test_a_damaged_tree_is_made_again(project: Project, name: str, kind: str) -> None:
+    project.write(workbench.spec("shop", UID, [CONTAINER], stage1="crun"))
+    assert project.doit("run", "pod=shop").out == "it runs\n"
+    for tree in sorted((project.data / "trees").iterdir()):
+        damage(tree, name, kind)
+        ran = project.doit("run", "pod=shop")
+        assert (ran.code, ran.out) == (0, "it runs\n"), ran.err
+    assert project.doit("verify").code == 0
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link"])
+def test_what_names_images_is_not_waited_for(project: Project, kind: str) -> None:
+    project.write(workbench.spec("shop", UID, [CONTAINER], stage1="crun"))
+    assert project.doit("run", "pod=shop").out == "it runs\n"
+    damage(project.pod(UID), "pod", kind)
+    damage(next((project.data / "trees").iterdir()), "record", kind)
+    project.wrapper = ["timeout", "30"]
+    for words in (("images", "df"), ("images", "gc", "--dry-run")):
+        assert project.doit(*words).code == 0, words

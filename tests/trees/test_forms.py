@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,9 @@ def test_without_the_record_of_it_only_that_is_said(written: tuple[Record, TreeP
     if record is not None:
         written[1].contents.write_bytes(record)
     assert told(written) == ["its content is not what was rendered"]
+
+
+def test_a_tree_whose_root_is_gone_is_told_by_either_check(written: tuple[Record, TreePaths]) -> None:
+    shutil.rmtree(written[1].rootfs)
+    assert told(written) == ["its root directory is gone"]
+    assert [reason.text() for reason in forms.quick(*written).reasons] == told(written)
