@@ -144,6 +144,15 @@ def test_what_an_interrupt_waits_for_is_told(pod: HandMadePod) -> None:
     assert (process.returncode, pod.status("quick"), pod.status("deaf")) == (137, "0", "137")
 
 
+def test_no_handler_is_started_when_the_namespaces_are_gone(pod: HandMadePod) -> None:
+    handlers = [{"name": "post-stop", "exec": sh("echo stopped")}]
+    pod.add("web", sh("echo up; sleep 1000"), eventHandlers=handlers)
+    process = pod.start()
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    os.kill(int((pod.path / "stage1-run/anchor").read_text().split()[0]), signal.SIGKILL)
+    assert (process.communicate(), process.returncode) == (("", ""), 137)
+
+
 @pytest.mark.contract("L.1 rkt_gc_nspawn")
 def test_nothing_survives_a_killed_init_and_gc_clears_what_it_left(pod: HandMadePod) -> None:
     pod.add("web", sh("sleep 1000 & sleep 1000 & echo up; wait"))

@@ -154,9 +154,14 @@ class Supervisor:
     def _kill(self) -> None:
         """The apps had their time. A runtime killed with its app must not hold the pod up."""
         self._deadline = None
+        self._start_nothing()
+        self._anchor.kill()
+
+    def _start_nothing(self) -> None:
+        """The namespaces are gone, or on their way: by the anchor's number others could be joined, of anybody's."""
+        self._waiting = []
         for task in self._tasks:
             task.parts = []
-        self._anchor.kill()
 
     def _start_next(self, task: Task) -> None:
         if not task.parts:
@@ -198,6 +203,7 @@ class Supervisor:
                 return
             if process == self._anchor.pid:
                 self._anchor.alive = False
+                self._start_nothing()
             for task in self._tasks:
                 if task.monitor == process:
                     self._ended(task, init.exit_code(status), os.WIFSIGNALED(status))
