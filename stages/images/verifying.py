@@ -18,14 +18,16 @@ def size(store: ImageStore, image_ids: Iterable[str]) -> int:
 
 
 def verify(store: ImageStore, image_ids: Sequence[str], progress: Progress) -> dict[str, str]:
-    """Each image, in the order given, with what is wrong with it, "" for nothing.
+    """Each image, in the order given, with what is wrong with it, "" for nothing; without those that go meanwhile.
 
     Tells progress, which has begun, the bytes read. A damaged blob loses its seal, so that the next run that needs it
     brings it again. Ctrl-C ends it within a piece of a blob.
     """
     parts = {image_id: _blob_ids(store, image_id) for image_id in image_ids}
     damaged = _damaged(store.blobs, list(dict.fromkeys(one for ids in parts.values() for one in ids)), progress)
-    return {image_id: _told(store, image_id, [one for one in ids if one in damaged]) for image_id, ids in parts.items()}
+    found = {one: _told(store, one, [blob for blob in ids if blob in damaged]) for one, ids in parts.items()}
+    there = set(store.ids())  # asked for last: of one that was removed before, any part may have been missing
+    return {image_id: trouble for image_id, trouble in found.items() if image_id in there}
 
 
 def _told(store: ImageStore, image_id: str, damaged: Sequence[str]) -> str:

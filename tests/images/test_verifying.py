@@ -95,3 +95,12 @@ def test_an_error_ends_all_readers_and_takes_no_seal(store: ImageStore, images: 
     with pytest.raises(KeyboardInterrupt):
         verifying.verify(store, images, Interrupted())
     assert all(store.has(one) for one in images)
+
+
+def test_an_image_that_is_removed_meanwhile_is_not_called_damaged(store: ImageStore, images: list[str]) -> None:
+    class Removing(Silent):
+        def advance(self, done: int) -> None:
+            if images[2] in store.ids():
+                store.remove(images[2])
+
+    assert verifying.verify(store, images, Removing()) == {images[0]: "", images[1]: ""}
