@@ -14,6 +14,7 @@ from stages.base.digest import short
 from stages.base.errors import PodwrightError
 from stages.base.paths import DataDir
 from stages.commands import common
+from stages.graph import project
 from stages.graph.terminal import Terminal
 from stages.images import lockfile, platform
 from stages.images.ask import Ask
@@ -38,23 +39,26 @@ class LockCommand(common.PodCommand):
     cmd_options = (_UPDATE,)
 
     def do(self, options: Any, words: list[str]) -> int:
-        data, project = common.data(), self.needed().parent
-        catalog = Catalog(project, data.cache)
+        data, folder = common.data(), self.needed().parent
+        catalog = Catalog(folder, data.cache)
         data_dirs.initialise(data)
         known = [one.uid or one.path.stem for one in catalog.entries()]
 
         def one(word: str) -> None:
-            print(*renew(project, data, catalog.select(word), options["update"]), sep="\n")
+            print(*renew(folder, data, catalog.select(word), options["update"]), sep="\n")
 
-        return common.each(common.pods_asked(words) or known, one)
+        asked = common.pods_asked(words)
+        if not asked and not known:
+            print(project.EMPTY)
+        return common.each(asked or known, one)
 
 
-def renew(project: Path, data: DataDir, spec: PodSpec, update: bool) -> list[str]:
+def renew(folder: Path, data: DataDir, spec: PodSpec, update: bool) -> list[str]:
     """Bring a pod's lock file up to date; what changed, a line each, or that nothing did.
 
     What it says already stays, unless `update`. Raises ImageError, HostError; the file is as it was then.
     """
-    context = Context(project, data, spec, dict(os.environ), Terminal(sys.stderr), hold=Hold.NOTHING)
+    context = Context(folder, data, spec, dict(os.environ), Terminal(sys.stderr), hold=Hold.NOTHING)
     file = lockfile.path(spec.path, spec.name)
     old = _known(file, update)
     prepare_lock = locks.shared(data.prepare_lock)  # nobody collects what is being looked at

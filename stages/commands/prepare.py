@@ -37,6 +37,8 @@ class Prepare(common.PodCommand):
         # A faulty spec is prepared too, as far as hearing what is wrong with it goes.
         known = [one.uid or one.path.stem for one in catalog.entries()]
         way = _way(dodo, held)
+        if not asked and not known:
+            print(project.EMPTY)
         return common.each(asked or known, lambda word: _prepare(catalog.select(word).name, way))
 
 

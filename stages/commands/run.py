@@ -23,17 +23,49 @@ from stages.pod import again
 # Commands of docker, podman and kubectl, and what does the same here.
 _RUN, _STOP = "did you mean `doit run pod=NAME`?", "did you mean `doit stop pod=NAME`?"
 _ELSEWHERE = {
-    **dict.fromkeys(("up", "start", "apply", "play", "create", "restart"), _RUN),
+    **dict.fromkeys(("up", "start", "apply", "play"), _RUN),
     **dict.fromkeys(("down", "kill"), _STOP),
+    **dict.fromkeys(("restart", "replace"), "did you mean `doit run --replace pod=NAME`?"),
+    **dict.fromkeys(("ls", "get", "pods", "pod", "container"), "did you mean `doit ps`? `doit` lists the project's"),
+    **dict.fromkeys(("load", "import"), "did you mean `doit images import REF`?"),
+    **dict.fromkeys(
+        ("save", "export"), "did you mean `doit bundle pod=NAME FILE`, or `doit images export IMAGE FILE`?"
+    ),
+    "image": "did you mean `doit images`?",
+    "build": "images are not built here; `dir:DIR` takes a root file system as it is",
+    "init": "did you mean `doit new`?",
     "exec": "did you mean `doit enter pod=NAME -- COMMAND`?",
     "logs": "what apps write goes to the terminal of `doit run`; keep it there, or start the pod from a systemd unit",
     "pull": "did you mean `doit prepare pod=NAME`, or `doit lock --update pod=NAME`?",
-    "inspect": "did you mean `doit status pod=NAME --format json`?",
-    "prune": "did you mean `doit gc`, or `doit images gc`?",
+    "create": "did you mean `doit prepare pod=NAME`?",
+    "describe": "did you mean `doit status pod=NAME`?",
+    **dict.fromkeys(("inspect", "top", "stats"), "did you mean `doit status pod=NAME --format json`?"),
+    **dict.fromkeys(("prune", "system"), "did you mean `doit gc`, or `doit images gc`?"),
+    "wait": "did you mean `doit status --wait pod=NAME`?",
+    "attach": "did you mean `doit enter pod=NAME`?",
+    "port": "a port of the host is a `hostPort` of the spec",
+    "cp": "mount a directory of the host; or `doit enter pod=NAME -- cat PLACE > FILE`",
+    "diff": "did you mean `doit why pod=NAME`?",
+    "config": "did you mean `doit check`?",
+    "login": "did you mean `skopeo login HOST`?",
     "rmi": "did you mean `doit images rm`?",
     "delete": "did you mean `doit rm pod=NAME`?",
     "version": "did you mean `podwright --version`?",
     "validate": "did you mean `doit check`?",
+}
+# The same of their options to `run`.
+_BACKGROUND = "`run` stays in the foreground: let a unit of systemd start it, or `doit run pod=NAME &`"
+_TERMINAL = "the terminal is the app's with `stage0: {interactive: true}` in the spec"
+_OPTIONS = {
+    **dict.fromkeys(("-d", "--detach"), _BACKGROUND),
+    **dict.fromkeys(("-i", "-t", "--interactive", "--tty"), _TERMINAL),
+    **dict.fromkeys(("-e", "--env"), "variables are said in the spec: `env: [{name: NAME, value: VALUE}]`"),
+    **dict.fromkeys(("-p", "--publish"), "ports are said in the spec: `ports: [{containerPort: 80, hostPort: 8080}]`"),
+    **dict.fromkeys(
+        ("--volume", "--mount"), "volumes are said in the spec: `volumes`, and `volumeMounts` of a container"
+    ),
+    "--rm": "a run clears what the one before has left; `doit rm pod=NAME` takes the pod away",
+    "--force-recreate": "did you mean `--replace`?",
 }
 
 
@@ -59,7 +91,8 @@ class Run(DoitRun):  # type: ignore[misc]
         except CmdParseError as error:
             # doit goes on to list all options as its code has them.
             sentence = str(error).partition(" (parsing options")[0]
-            raise CmdParseError(f"{sentence}; see `doit help run`") from error
+            meant = next((hint for one, hint in _OPTIONS.items() if f"option {one} " in sentence), "")
+            raise CmdParseError(f"{sentence}; see `doit help run`" + (f"\n  hint: {meant}" if meant else "")) from error
 
     def _make_way(self, words: list[str]) -> int:
         """With --replace: end the pod, if it runs, before the tasks are loaded, which takes its lock. Exit code."""

@@ -12,6 +12,7 @@ from doit.exceptions import TaskFailed
 from stages.base import data as data_dirs
 from stages.base.errors import PodwrightError, shown, worded
 from stages.base.paths import PodPaths
+from stages.graph.project import EMPTY
 from stages.pod import state
 from stages.spec.catalog import Catalog
 
@@ -39,7 +40,7 @@ def show(project: Path) -> None:
             lines.append(shown(f"{entry.path.name}: {entry.problem}"))
         else:
             lines.append(f"{entry.name:<20} {entry.uid}  {_state(data.pod(entry.uid))}")
-    lines += ["", "start one with: doit run pod=NAME"] if lines else ["no pods: put a spec into pods/"]
+    lines += ["", "start one with: doit run pod=NAME"] if lines else [EMPTY]
     try:
         print("\n".join(lines), file=sys.__stdout__, flush=True)
     except BrokenPipeError:

@@ -16,6 +16,7 @@ _OPTIONS = re.compile(rb"""(^|[\[{,.])\s*(["']?)doit\2\s*[].=]""", re.MULTILINE)
 
 # What to say where there is none.
 MISSING, MAKE_ONE = "there is no project here", "`doit new` makes a folder one: dodo.py and pods/"
+EMPTY = "no pods: put a spec into pods/"
 
 
 def above() -> Path | None:

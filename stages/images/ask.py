@@ -51,13 +51,15 @@ def is_settled(ask: Ask, reference: Reference) -> bool:
 
 def not_stored(text: str, project: Path, more: str = "") -> ImageError:
     """What is said of an image that is not there; the hint, by what else the word may have been meant to be."""
-    hint = "`doit images import FILE` brings one in"
+    hint = "`doit images import ./FILE` brings one in"
     if (project / text).is_dir():
         hint = of_directory(text)
     elif (project / text).exists():
         hint = f"a file is written ./{text}; of OCI images oci-archive:{text} or docker-archive:{text}"
     elif engine := in_engine(text):
         hint = f"images that podman or docker has come by a file: `{engine}`, and then docker-archive:FILE"
+    elif text.startswith(("sha256:", "sha512:")):
+        hint = f"an id is written {text.replace(':', '-', 1)}; `doit images` lists those that are there"
     elif registry := in_registry(text):
         hint += f"; of a registry it is written {registry}"
     return ImageError(f"no image {text!r} in the store{more}", hint=hint, reason="not-stored")

@@ -30,6 +30,12 @@ def identity(path: Path, where: str) -> dict[str, Any]:
     """What tells one state of the directory from another: inodes, no content. Raises ImageError if it is none."""
     if not path.is_dir():
         raise ImageError(f"{where} is no directory", reason="no-file")
+    if os.path.lexists(path / "proc/self"):
+        raise ImageError(
+            f"{where}: /proc is mounted in it",
+            hint="umount what is mounted below it; of a running system `mount --bind / DIR` shows the root alone",
+            reason="mounted",
+        )
     seen: list[Any] = []
     for place, directories, found in os.walk(path):
         directories.sort()

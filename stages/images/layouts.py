@@ -23,6 +23,8 @@ from stages.images.window import Window
 
 _DEPTH = 5  # indexes in indexes; the digests make a real circle impossible, this a long way round
 _HOPS = 10
+# The file without which an archive is none, and how such archives are written in a reference.
+_FIRST = {b"oci-layout": "oci-archive", b"manifest.json": "docker-archive"}
 
 
 class Parts(Protocol):
@@ -72,8 +74,18 @@ class Archive(NamedTuple):
             else:
                 name = posixpath.normpath(posixpath.join(posixpath.dirname(name), entry.target))
         if entry is None or entry.kind is not Kind.FILE:
-            raise ImageError(f"{os.fsdecode(name)} is missing in the archive", reason="missing-part")
+            hint = self._other(name)
+            raise ImageError(f"{os.fsdecode(name)} is missing in the archive", hint=hint, reason="missing-part")
         return entry
+
+    def _other(self, name: bytes) -> str:
+        """The hint for an archive without the file that such ones begin with: which other kind it may be, or ""."""
+        if name not in _FIRST:
+            return ""
+        other = next((scheme for first, scheme in _FIRST.items() if first in self.members), "")
+        if other:
+            return f"did you mean {other}:FILE?"
+        return "a root file system alone, as of `docker export`, is unpacked into a directory and written dir:DIR"
 
 
 @contextlib.contextmanager

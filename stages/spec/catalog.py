@@ -6,6 +6,7 @@ comes from the chosen file's bytes of now.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -85,7 +86,7 @@ class Catalog:
                 # Said of the files as they are now, not as they were indexed.
                 fresh = {one: self._identify(one, rows[one].stamp) for one in (file, other)}
                 if problem := _twin(file, fresh[file], fresh):
-                    hint = "every pod has its own; `uuidgen` makes a UUID"
+                    hint = "every pod has its own; `cat /proc/sys/kernel/random/uuid` gives one"
                     raise SpecError(f"{self._shown(file)}: {problem}", hint=hint, reason="duplicate-pod")
                 return None
         spec = self._load(file)
@@ -111,19 +112,34 @@ class Catalog:
         """Raise what is to be said about a word that means no pod."""
         unreadable = [file for file, row in rows.items() if not row.uid or not row.name]
         for file in unreadable:
-            if Path(file).stem == word:
+            if word in (Path(file).stem, file, self._shown(file)):
                 self._load(file)
         import difflib
 
         known = [row.name for row in rows.values() if row.name]
         close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}?" if close else "the pods are: " + (", ".join(sorted(known)[:8]) or "none")
+        if named := next((row.name for file, row in rows.items() if word in (file, self._shown(file))), ""):
+            hint = f"that is a file; the pod in it is {named!r}"
+        elif passed := self._passed_over(word, rows):
+            hint = f"{passed}; {hint}"
         if 0 < len(word) < SHORTEST_PREFIX and re.fullmatch(_PREFIX, word.lower()):
             hint = f"the beginning of a UUID needs {SHORTEST_PREFIX} digits; {hint}"
         if unreadable:
             hint += f"; `doit check` says why {', '.join(unreadable[:3])} cannot be read"
         said = f"no pod {word!r} in {parse.shown(self._folder)}" if word else "which pod?"
         raise SpecError(said, hint=hint, reason="unknown-pod")
+
+    def _passed_over(self, word: str, rows: Mapping[str, Row]) -> str:
+        """What is said of a file that was meant to be the spec and is not taken for one; "" if there is none."""
+        with contextlib.suppress(OSError):
+            for file in sorted(os.listdir(self._folder)):
+                stem, suffix = os.path.splitext(file)
+                if stem != word or file in rows or suffix.lower() not in (*SUFFIXES, ".json"):
+                    continue
+                why = "leads to no file" if suffix in SUFFIXES else f"does not end in {' or '.join(SUFFIXES)}"
+                return f"{self._shown(file)} {why}"
+        return ""
 
     def _load(self, file: str) -> PodSpec:
         """The spec in a file, by the bytes that it has now. Raises SpecProblems, SpecError when it has gone."""

@@ -143,7 +143,12 @@ def field(path: Path, name: str) -> str:
 
 def value(path: Path, written: Any) -> str:
     """The hint for a value that the field at `path` cannot have, or ""."""
-    return _VALUES.get((str(path[-1]), written), "") if path and isinstance(written, str) else ""
+    if not path or not isinstance(written, str):
+        return ""
+    amount = path[-1] == "memory" and re.fullmatch(r"([0-9.]+) ?([kmgt])i?b", written, re.IGNORECASE)
+    if amount:  # docker's, of 1024 each
+        return f"did you mean '{amount[1]}{amount[2].upper()}i'?"
+    return _VALUES.get((str(path[-1]), written), "")
 
 
 def shape(path: Path, written: Any) -> str:

@@ -69,18 +69,23 @@ def _own_words(error: Any) -> str:
 
 
 def _other(path: Path, error: Any) -> Iterator[Fault]:
+    from stages.spec import kubernetes
+
     known = error.schema.get("examples", ()) if isinstance(error.schema, dict) else ()
-    yield Fault(path, _own_words(error), meant(error.instance, known) if isinstance(error.instance, str) else "")
+    hint = meant(error.instance, known) if isinstance(error.instance, str) else ""
+    yield Fault(path, _own_words(error), kubernetes.value(path, error.instance) or hint)
 
 
 def _required(path: Path, error: Any) -> Iterator[Fault]:
     # jsonschema makes one error of every missing key, and names it only in its sentence.
     name = next(name for name in error.validator_value if f"{name!r} is a required" in error.message)
-    examples = error.schema.get("properties", {}).get(name, {}).get("examples")
-    if name == "uid":
-        examples = [_fresh_uuid()]
-    hint = f"for example `{name}: {show(examples[0])}`" if examples else ""
-    yield Fault((*path, name), "missing", hint)
+    yield Fault((*path, name), "missing", _example(name, error.schema.get("properties", {}).get(name, {})))
+
+
+def _example(name: str, schema: Any) -> str:
+    """The hint that shows how a field that is not filled in may look, or ""."""
+    examples = [_fresh_uuid()] if name == "uid" else schema.get("examples")
+    return f"for example `{name}: {show(examples[0])}`" if examples else ""
 
 
 def _fresh_uuid() -> str:
@@ -110,6 +115,8 @@ def _type(path: Path, error: Any) -> Iterator[Fault]:
     scalar = isinstance(error.instance, bool | int | float)
     quote = scalar and "string" in wanted
     hint = "" if quote else kubernetes.shape(path, error.instance) or _unquoted(wanted, error.instance)
+    if error.instance is None and path:
+        hint = hint or _example(str(path[-1]), error.schema)
     yield Fault(path, f"must be {kinds}, not {_described(error.instance)}", hint, quote=quote)
 
 

@@ -34,6 +34,14 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 # By an escape in quotes: NUL ends a string for the kernel, a lone surrogate cannot be written anywhere.
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _LOADER: Any = yamlcore.CCoreLoader
+# What the parser says of frequent mistakes, and what to do.
+_MEANT = {
+    "block mapping, did not find expected key": "fields of one mapping begin in one column",
+    "did not find expected '-' indicator": "elements of one list, and their `-`, begin in one column",
+    "mapping values are not allowed": "fields of one mapping begin in one column; a text with `: ` in it wants quotes",
+    "found unexpected ':'": "a blank follows the `:` of a field",
+    "cannot start any token": "a text that begins with such a character wants quotes",
+}
 
 
 class Document(NamedTuple):
@@ -66,15 +74,17 @@ class Document(NamedTuple):
 
 
 def _syntax(error: Any, text: bytes) -> Problem:
-    """What the parser complains of, and for two frequent mistakes what to do."""
+    """What the parser complains of, and for frequent mistakes what to do."""
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     if "another document" in str(error.problem):
         return Problem(line, column, "", "there is another document", "a file of its own for each pod")
     said = ", ".join(part for part in (error.context, error.problem) if part)
     around = text.split(b"\n")[line - 1 : line]
-    tab = any(one.startswith(b"\t") for one in around)
-    return Problem(line, column, "", f"not YAML: {said}", "indent with blanks, not with tabs" if tab else "")
+    no_token = "cannot start any token" in said
+    tab = any(one.startswith(b"\t") or (no_token and one.lstrip(b" ").startswith(b"\t")) for one in around)
+    hint = "indent with blanks, not with tabs" if tab else next((_MEANT[one] for one in _MEANT if one in said), "")
+    return Problem(line, column, "", f"not YAML: {said}", hint)
 
 
 def load(text: bytes, name: str) -> Document:

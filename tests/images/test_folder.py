@@ -167,6 +167,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda root: root.rename(root.with_name("gone")), "no-file"),
     "a file": (to_file, "no-file"),
     "a socket in it": (to_socket, "type"),
+    "a process file system on it": (lambda root: (root / "proc/self").mkdir(parents=True), "mounted"),
     "a manifest that is no JSON": (lambda root: root.with_name("it.manifest").write_text("{"), "manifest"),
     "a manifest that is a list": (lambda root: root.with_name("it.manifest").write_text("[1]"), "manifest"),
     "a manifest that is deep": (lambda root: root.with_name("it.manifest").write_text("[" * 99_999), "manifest"),

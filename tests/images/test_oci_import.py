@@ -458,6 +458,20 @@ def test_nothing_there(finder: Finder, text: str, expected: str) -> None:
     assert caught.value.reason == expected
 
 
+def test_another_kind_of_archive_is_told_how_it_is_written(finder: Finder, tmp_path: Path) -> None:
+    oci_maker.archive(write_layout(tmp_path / "it", {"x": Image([BASE])}), tmp_path / "oci.tar")
+    oci_maker.docker_archive(tmp_path / "docker.tar", Image([BASE]), "a:1")
+    (tmp_path / "root.tar").write_bytes(BASE)
+    for text, hint in (
+        ("docker-archive:oci.tar", "did you mean oci-archive:FILE?"),
+        ("oci-archive:docker.tar", "did you mean docker-archive:FILE?"),
+        ("docker-archive:root.tar", "dir:DIR"),
+    ):
+        with pytest.raises(ImageError) as caught:
+            bring(finder, text)
+        assert caught.value.hint.endswith(hint)
+
+
 def truncate(store: ImageStore, image_id: str) -> None:
     store.data.images.oci_config(image_id).write_bytes(b'{"rootfs": {"diff')
 

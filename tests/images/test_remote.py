@@ -388,7 +388,7 @@ def test_a_name_that_leads_nowhere(finder: Finder, server: Server) -> None:
         ("./root", "dir:./root"),
         ("root", "dir:root"),
         ("saved.tar", "docker-archive:saved.tar"),
-        ("nginx,os=linux", "`doit images import FILE` brings one in"),
+        ("nginx,os=linux", "`doit images import ./FILE` brings one in"),
     ],
 )
 def test_a_word_that_podman_takes_is_told_how_it_is_written(

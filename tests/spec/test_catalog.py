@@ -191,6 +191,29 @@ def test_a_file_that_is_no_yaml_is_told_when_its_own_name_is_asked_for(project: 
     assert "bad.yaml" in other.value.hint
 
 
+@pytest.mark.parametrize("word", ["pods/web.yaml", "web.yaml"])
+def test_a_file_in_place_of_a_pod_is_told_which_pod_it_has(
+    project: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.chdir(project)
+    put(project, "web.yaml", "shop-front", A)
+    with pytest.raises(SpecError) as caught:
+        Catalog(project).select(word)
+    assert "the pod in it is 'shop-front'" in caught.value.hint
+
+
+def test_a_file_that_is_not_taken_for_a_spec_is_told_when_its_name_is_asked_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    put(project, "loud.YAML", "loud", "dddd4444-0000-4000-8000-000000000004")
+    (project / "pods/gone.yaml").symlink_to("nowhere")
+    for word, said in (("loud", "does not end in .yaml or .yml"), ("gone", "pods/gone.yaml leads to no file")):
+        with pytest.raises(SpecError) as caught:
+            Catalog(project).select(word)
+        assert said in caught.value.hint
+
+
 def test_a_project_without_pods_says_so(tmp_path: Path) -> None:
     assert reason(lambda: Catalog(tmp_path).select("web")) == "unknown-pod"
     assert Catalog(tmp_path).entries() == []

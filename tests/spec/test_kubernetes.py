@@ -89,11 +89,16 @@ def test_what_is_said_helps(says: str, data: dict[str, Any]) -> None:
         ("write {path: /srv}", spec(spec={"volumes": [{"name": "a", "hostPath": "/srv"}]})),
         ("write [host]", {**spec(), "stage0": {"net": "host"}}),
         ("each element begins with `- `", {**spec(), "spec": {"containers": {"name": "a", "image": "b"}}}),
+        ("did you mean '128Mi'?", spec(app={"resources": {"limits": {"memory": "128MB"}}})),
         ("", spec(app={"ports": ["127.0.0.1:80:80"]})),
     ],
 )
 def test_a_value_of_another_shape_is_told_how_it_is_written(hint: str, data: dict[str, Any]) -> None:
     assert the_problem(data).hint == hint
+
+
+def test_a_uid_that_is_not_filled_in_is_given_one() -> None:
+    assert the_problem(spec(metadata={"name": "a", "uid": None})).hint.startswith("for example `uid: ")
 
 
 @pytest.mark.parametrize("written", [True, "yes"])

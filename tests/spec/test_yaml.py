@@ -69,8 +69,17 @@ def test_a_byte_order_mark_and_a_document_marker_are_fine() -> None:
     [
         ("a: 1\n---\nb: 2\n", "there is another document", "a file of its own for each pod"),
         ("a:\n\tb: 1", "not YAML", "indent with blanks, not with tabs"),
-        ("a: 1\n  \tb: 1\nc: [\n", "not YAML", ""),
-        ("a: b: c\t", "not YAML", ""),
+        ("a:\n  \t- b", "not YAML", "indent with blanks, not with tabs"),
+        (
+            "a: 1\n  \tb: 1\nc: [\n",
+            "not YAML",
+            "fields of one mapping begin in one column; a text with `: ` in it wants quotes",
+        ),
+        ("a: b: c\t", "not YAML", "fields of one mapping begin in one column; a text with `: ` in it wants quotes"),
+        ("a: b\n c: d\n", "not YAML", "fields of one mapping begin in one column; a text with `: ` in it wants quotes"),
+        ("a:\n  - b\n c: d\n", "not YAML", "fields of one mapping begin in one column"),
+        ("a: @b\n", "not YAML", "a text that begins with such a character wants quotes"),
+        ("a: {b: c, d:}\n", "not YAML", "a blank follows the `:` of a field"),
     ],
 )
 def test_what_is_easily_mended_is_told_how(text: str, says: str, hint: str) -> None:

@@ -136,12 +136,34 @@ def test_a_pod_named_without_pod_is_told_how(tmp_path: Path, word: str) -> None:
 
 @pytest.mark.parametrize(
     ("word", "here"),
-    [("up", "doit run pod=NAME"), ("exec", "doit enter pod=NAME"), ("down", "doit stop"), ("logs", "terminal")],
+    [
+        ("up", "doit run pod=NAME"),
+        ("exec", "doit enter pod=NAME"),
+        ("down", "doit stop"),
+        ("logs", "terminal"),
+        ("restart", "doit run --replace pod=NAME"),
+        ("get", "doit ps"),
+        ("describe", "doit status pod=NAME"),
+    ],
 )
 def test_a_command_of_compose_is_told_what_it_is_called_here(tmp_path: Path, word: str, here: str) -> None:
     project = make(tmp_path / "project", tmp_path / "data")
     said = sentence(project.doit(word, "pod=shop"))
     assert f"no task {word!r}" in said and here in said
+
+
+@pytest.mark.parametrize(("option", "here"), [("-d", "foreground"), ("--detach", "foreground"), ("-it", "interactive")])
+def test_an_option_of_podman_s_run_is_told_what_is_here(tmp_path: Path, option: str, here: str) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    assert here in sentence(project.doit("run", option, "pod=shop")).partition("hint: ")[2]
+
+
+@pytest.mark.parametrize("command", ["prepare", "lock"])
+def test_a_project_without_pods_says_so(tmp_path: Path, command: str) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    for file in (project.root / "pods").iterdir():
+        file.unlink()
+    assert project.doit(command).out == "no pods: put a spec into pods/\n"
 
 
 @pytest.mark.parametrize("command", ["check", "why"])
