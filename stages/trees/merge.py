@@ -176,7 +176,7 @@ class _Merger:
             directory = self._directories.get(path)
             if directory is not None:
                 self._seal(path, directory)
-        for path in layer.opaque:
+        for path in layer.opaque - self._opaque:
             directory = self._reach(path)
             for base, child in directory.children.items() if directory else ():
                 if child.kind is Kind.DIRECTORY:
@@ -211,6 +211,8 @@ class _Merger:
         pending = [(path, directory)]
         while pending:
             path, directory = pending.pop()
+            if self._directories[path] is None:  # and all below it: else each of many layers walks through it again
+                continue
             self._directories[path] = None
             self._furnish(path, directory)
             below = directory.children.items()

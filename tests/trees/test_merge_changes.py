@@ -7,6 +7,7 @@ import pytest
 from stages.base.errors import TreeError
 from stages.images.entry import Entry, Kind
 from stages.images.layer import changes
+from stages.trees import merge as merge_module
 from stages.trees.merge import Layer, merge
 from stages.trees.model import Node, Tree
 from tests.trees.test_merge import at, directory, file, link, paths
@@ -173,3 +174,12 @@ def test_a_hard_link_to_nothing_is_refused(layers: list[list[Entry]]) -> None:
 def test_images_without_layers_of_changes_resolve_links_within_themselves() -> None:
     with pytest.raises(TreeError):
         merge([Layer("/top", [link(b"b", b"a")]), Layer("/base", [file(b"a")])])
+
+
+@pytest.mark.parametrize("lower", [[file(b"a")], [directory(b"a"), file(b"a/.wh..wh..opq")]])
+def test_a_directory_is_closed_to_lower_layers_once(lower: list[Entry], monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[bytes] = []
+    monkeypatch.setattr(merge_module._Merger, "_furnish", lambda self, path, directory: walked.append(path))
+    top = [directory(b"a"), *(directory(b"a/%d" % number) for number in range(50)), directory(b"a/x")]
+    stacked([file(b"a/x/y")], *[lower] * 20, top)
+    assert len(walked) == len(set(walked))
