@@ -130,8 +130,8 @@ def is_index(data: bytes, media_type: str, what: str) -> bool:
 def index(data: bytes, what: str) -> tuple[Descriptor, ...]:
     """The entries of an index, or of a layout's index.json, those of other kinds than images left out."""
     listed = _list(_object(data, what), "manifests", MAX_MANIFESTS, what)
-    found = [_descriptor(item, what) for item in listed]
-    return tuple(one for one in found if one.media_type in INDEXES | MANIFESTS)
+    found = [(_descriptor(item, what), item.get("artifactType") or "") for item in listed]
+    return tuple(one for one, kind in found if one.media_type in INDEXES | MANIFESTS and kind in ("", *CONFIGS))
 
 
 def manifest(data: bytes, what: str) -> Manifest:

@@ -149,6 +149,14 @@ def test_one_entry_without_a_platform_will_do_two_will_not() -> None:
     assert reason(platform.pick, [bare, bare], Platform("linux", "amd64"), "it") == "no-platform"
 
 
+def test_entries_of_an_index_that_say_they_are_no_images_are_left_out() -> None:
+    plain = {"mediaType": oci.MANIFEST, "digest": DIGEST, "size": 1}
+    kinds = [None, oci.CONFIG, "application/vnd.in-toto+json", ["odd"]]
+    listed = [plain, *({**plain, "artifactType": kind, "size": number} for number, kind in enumerate(kinds, 2))]
+    found = oci.index(json.dumps({"schemaVersion": 2, "manifests": listed}).encode(), "it")
+    assert [one.size for one in found] == [1, 2, 3]
+
+
 def test_one_without_a_platform_will_do_where_none_fits() -> None:
     bare, wanted = Descriptor(oci.MANIFEST, DIGEST, 1), Platform("linux", "amd64")
     for other in ("unknown/unknown", "linux/arm64"):  # an attestation of the image, another image
