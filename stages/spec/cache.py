@@ -86,7 +86,7 @@ class Cache:
         if self._folder is None:
             return None
         try:
-            with (self._folder / name).open("rb") as file:
+            with files.open_regular(self._folder / name) as file:
                 state = os.fstat(file.fileno())
                 head, _, body = file.read().partition(b"\n")
             if state.st_uid != os.geteuid() or state.st_mode & 0o022 or head != self._head(body):

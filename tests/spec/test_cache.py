@@ -85,7 +85,12 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.mark.parametrize("harm", [_truncate, _flip, _swap, _open_to_others, _empty, _nonsense, _folder])
+def _fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("harm", [_truncate, _flip, _swap, _open_to_others, _empty, _nonsense, _folder, _fifo])
 def test_a_damaged_cache_is_not_believed(tmp_path: Path, project: Path, harm: Callable[[Path], None]) -> None:
     cache = tmp_path / "cache"
     expected = Catalog(project, cache).select("plain")
