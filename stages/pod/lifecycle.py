@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from stages.base import files
-from stages.base.errors import PodError
+from stages.base.errors import FULL, PodError
 from stages.base.paths import DataDir, PodPaths
 from stages.base.progress import Progress
 from stages.pod import again, facts, mounts, shifts, stage1, state
@@ -68,7 +68,12 @@ def remove(data: DataDir, pod: PodPaths, progress: Progress) -> None:
         again.forget_process(str(pod.root))
         _unregister(pod, progress)
         _stage1_gc(data, pod, progress)
-    state.enter(pod, Phase.DELETING)
+    try:
+        state.enter(pod, Phase.DELETING)
+    except OSError as error:
+        # To remove a pod is how room is made. Until it is renamed it says that it is what it was.
+        if error.errno not in FULL:
+            raise
     shifts.give_back(data, pod)
     files.discard(pod.root, data.garbage)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -47,6 +49,14 @@ def fill(disk: Path, left: int) -> None:
             os.fsync(file.fileno())
 
 
+def use_up_inodes(disk: Path) -> None:
+    folder = disk / "empty"
+    folder.mkdir()
+    with contextlib.suppress(OSError):
+        for number in itertools.count():
+            (folder / str(number)).touch()
+
+
 @pytest.mark.parametrize("flavor", ["crun", "fly"])
 @pytest.mark.parametrize("script", ["doit", "podwright"])
 def test_a_start_on_a_full_disk_is_refused_with_the_place(disk: Path, tmp_path: Path, script: str, flavor: str) -> None:
@@ -69,3 +79,20 @@ def test_a_start_on_a_full_disk_is_refused_with_the_place(disk: Path, tmp_path: 
             assert str(disk) in ran.err or "cannot mkdir" in ran.err, (left, ran)
         (disk / "filling").unlink()
     assert (project.doit("run", "pod=web").code, project.doit("run", "pod=web").out) == (4, "up\n")
+
+
+@pytest.mark.parametrize(
+    "words", [("rm", "web"), ("gc", "--grace-period", "0", "--expire-prepared", "0")], ids=["rm", "gc"]
+)
+@pytest.mark.parametrize("how_far", [(), ("manifest",)], ids=["exited", "prepared"])
+def test_a_pod_is_removed_from_a_full_disk(
+    disk: Path, tmp_path: Path, how_far: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    project = Project(tmp_path / "project", disk / "data")
+    project.image("web.aci", workbench.manifest("example.com/web", app=["/bin/true"]), workbench.busybox())
+    project.write(workbench.spec("web", UID, [{"name": "app", "image": "images/web.aci"}], stage1="stub"))
+    assert project.doit("run", "pod=web", *how_far).code == 0
+    use_up_inodes(disk)
+    removed = project.doit(*words)
+    assert (removed.code, removed.err) == (0, ""), removed
+    assert not project.pod(UID).exists() and not os.listdir(project.data / "garbage")
