@@ -8,7 +8,7 @@ from typing import Any
 from stages.base.errors import PodError
 from stages.commands import common
 from stages.linux import locks
-from stages.pod import inside, lifecycle, stage1, state
+from stages.pod import facts, inside, lifecycle, stage1, state
 from stages.pod.find import Found
 from stages.pod.state import State
 
@@ -39,6 +39,8 @@ def _stop(pod: Found, force: bool, seconds: int | None) -> None:
 
 def end(pod: Found, force: bool = False, seconds: int | None = PATIENCE) -> bool:
     """End one pod, and wait for its end at most `seconds`; None: do not. False: it had ended. Raises PodError."""
+    # Before stage1 has said who it is, it cannot be asked.
+    facts.await_pid(pod.paths, PATIENCE if seconds is None else seconds)
     now = state.state(pod.paths)
     if now is State.EXITED:
         return False

@@ -46,6 +46,10 @@ def start(project: str, word: str, *, known_dodo: bool = False, light: bool = Fa
     if held is None:
         return None
     try:
+        try:
+            forget_process(record["pod"])
+        except OSError:
+            return None  # as whoever goes on will tell
         if is_fresh(record):
             return _go(record, held[1], light)
     finally:
@@ -163,7 +167,6 @@ def clear(record: dict[str, Any]) -> None:
     """Take away what the run before left, as pod/lifecycle.py does. Raises OSError."""
     pod, garbage, kept = record["pod"], record["garbage"], frozenset(record["kept"])
     if has_run(pod):
-        forget_process(pod)
         if not (record["mark"] and os.path.isfile(f"{pod}/{record['mark']}")):
             code = run_gc(record["gc"], record["gc argv"], pod, record["gc mounts"], _ids(record))
             if code:

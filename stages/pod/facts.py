@@ -17,7 +17,7 @@ from stages.pod import state
 from stages.pod.state import State
 
 # Between two looks at a pod that is about to say its pid, in seconds.
-_PAUSE = 0.1
+_PAUSE = 0.02
 _MOST_MANIFEST = 16 << 20
 
 
@@ -75,6 +75,13 @@ def entered_pid(pod: PodPaths) -> int | None:
             return pid
         time.sleep(_PAUSE)
     return None
+
+
+def await_pid(pod: PodPaths, seconds: float) -> None:
+    """Wait, at most `seconds`, while the pod runs and stage1 has not said a pid yet."""
+    end = time.monotonic() + seconds
+    while state.state(pod) is State.RUNNING and _pid(pod) is None and time.monotonic() < end:
+        time.sleep(_PAUSE)
 
 
 def _only_child(parent: int | None) -> int | None:

@@ -14,6 +14,7 @@ from stages.base import files
 from stages.base.errors import PodError
 from stages.base.paths import PodPaths
 from stages.linux import locks
+from stages.pod import again
 
 # For readers to be done with their look, in seconds; and between two attempts.
 _PATIENCE, _PAUSE = 10.0, 0.001
@@ -87,7 +88,8 @@ def acquire(pod: PodPaths, name: str) -> int:
 
     Never waits for another such; who only looks whether the pod is locked shares the lock for a moment, and is let go.
 
-    Raises PodError when somebody else holds it. The descriptor is close-on-exec until the hand-over.
+    Raises PodError when somebody else holds it. The descriptor is close-on-exec until the hand-over. Where the pod has
+    run, it seems to run from here on until its phase is another one: whose number it had is forgotten at once.
     """
     end = time.monotonic() + _PATIENCE
     while True:
@@ -98,6 +100,7 @@ def acquire(pod: PodPaths, name: str) -> int:
             # Whoever was removing the old pod is done with it.
             continue
         if descriptor is not None:
+            again.forget_process(str(pod.root))
             return descriptor
         if locks.is_locked(pod.root) or time.monotonic() > end:
             raise busy(pod, name)

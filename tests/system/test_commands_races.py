@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from stages.base import stamp
+from stages.linux import locks
 from tests.system import workbench
 from tests.system.workbench import DOIT, Project
 
@@ -97,6 +99,52 @@ def test_a_removed_pod_ends_the_wait_for_it(project: Project) -> None:
     holder.communicate("\n")
     assert ended(waiting)[0][0] == 0
     assert project.doit("rm", "job").code == 0
+
+
+@contextlib.contextmanager
+def before_it_is_prepared(project: Project) -> Iterator[None]:
+    """While a run of a pod that has run before has its lock, and has not begun with it yet."""
+    with open(project.root / "dodo.py", "a") as dodo:
+        dodo.write("\nimport os\n\nos.read(0, 9)\n")
+    run = project.started("run", "pod=job", stdin=subprocess.PIPE)
+    try:
+        while not locks.is_locked(project.pod(UID)):
+            assert run.poll() is None, run.communicate()
+        yield
+    finally:
+        out, err = run.communicate("\n")
+    assert (run.returncode, out) == (0, "ran\n"), err
+
+
+@pytest.mark.parametrize("flavor", ["crun", "fly"])
+def test_what_has_the_number_of_an_old_run_s_process_by_now_is_not_stopped(project: Project, flavor: str) -> None:
+    project.write(workbench.spec("job", UID, [APP], stage1=flavor))
+    assert project.run("job").code == 0
+    with subprocess.Popen(["sleep", "60"]) as another:
+        for name in ("pid", "supervisor"):
+            (project.pod(UID) / name).write_text(str(another.pid))
+        with before_it_is_prepared(project):
+            stopped = project.doit("stop", "--force", "--timeout", "1s", "job")
+        assert another.poll() is None, stopped
+        another.kill()
+    assert stopped.code and "Traceback" not in stopped.err
+
+
+def test_a_pod_that_was_just_started_is_stopped_as_soon_as_it_says_who_it_is(project: Project) -> None:
+    assert project.run("job").code == 0
+    (project.pod(UID) / "pid").unlink()
+    with subprocess.Popen(
+        ["flock", "--exclusive", str(project.pod(UID)), "sh", "-c", "echo $$; exec sleep 20"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as starting:
+        assert starting.stdout is not None
+        process = starting.stdout.readline()
+        stopping = project.started("stop", "job")
+        with pytest.raises(subprocess.TimeoutExpired):
+            stopping.wait(1)
+        (project.pod(UID) / "pid").write_text(process)
+        assert ended(stopping) == [(0, "", "")]
 
 
 def test_why_has_no_use_for_what_doit_remembers(project: Project) -> None:
