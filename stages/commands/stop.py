@@ -12,11 +12,13 @@ from stages.pod import facts, inside, lifecycle, stage1, state
 from stages.pod.find import Found
 from stages.pod.state import State
 
-PATIENCE = 60  # seconds
+# Seconds to wait for the end of a pod, beyond those that its spec gives the apps.
+_PATIENCE = 60
+_TIMEOUT_HELP = "how long to wait for the end (60s, and the seconds that the spec gives the apps)"
 _OPTIONS = (
     {"name": "force", "long": "force", "default": False, "type": bool, "help": "kill, do not ask"},
     {"name": "no_wait", "long": "no-wait", "default": False, "type": bool, "help": "return at once"},
-    {"name": "timeout", "long": "timeout", "default": "60s", "type": str, "help": "how long to wait for the end (60s)"},
+    {"name": "timeout", "long": "timeout", "default": "", "type": str, "help": _TIMEOUT_HELP},
 )
 
 
@@ -28,19 +30,22 @@ class Stop(common.PodCommand):
     cmd_options = _OPTIONS
 
     def do(self, options: Any, words: list[str]) -> int:
-        seconds = None if options["no_wait"] else common.seconds(options["timeout"])
-        return self.each(words, lambda pod: _stop(pod, options["force"], seconds))
+        seconds = common.seconds(options["timeout"]) if options["timeout"] else None
+        return self.each(words, lambda pod: _stop(pod, options["force"], seconds, not options["no_wait"]))
 
 
-def _stop(pod: Found, force: bool, seconds: int | None) -> None:
-    if not end(pod, force, seconds):
+def _stop(pod: Found, force: bool, seconds: int | None, wait: bool) -> None:
+    if not end(pod, force, seconds, wait):
         print(f"pod {pod.called} is already stopped")
 
 
-def end(pod: Found, force: bool = False, seconds: int | None = PATIENCE) -> bool:
-    """End one pod, and wait for its end at most `seconds`; None: do not. False: it had ended. Raises PodError."""
+def end(pod: Found, force: bool = False, seconds: int | None = None, wait: bool = True) -> bool:
+    """End one pod, and wait for its end at most `seconds`, by default for longer than its apps may take.
+
+    False: it had ended. Raises PodError.
+    """
     # Before stage1 has said who it is, it cannot be asked.
-    facts.await_pid(pod.paths, PATIENCE if seconds is None else seconds)
+    facts.await_pid(pod.paths, _PATIENCE if seconds is None or not wait else seconds)
     now = state.state(pod.paths)
     if now is State.EXITED:
         return False
@@ -53,6 +58,7 @@ def end(pod: Found, force: bool = False, seconds: int | None = PATIENCE) -> bool
             hint="its image names no `stop` entrypoint; end the process that `doit status` tells",
             reason="no-entrypoint",
         )
+    patience = _PATIENCE + round(0 if force else facts.grace(pod.paths)) if seconds is None else seconds
     root = lifecycle.stage1_root(common.data(), pod.paths)
     program = stage1.program(root, found.entrypoint("stop"))
     argv = [program, *(["--force"] if force else []), pod.uuid]
@@ -65,7 +71,7 @@ def end(pod: Found, force: bool = False, seconds: int | None = PATIENCE) -> bool
     )
     if done.returncode:
         raise PodError(f"stage1's stop of pod {pod.called} ended with {done.returncode}", reason="stop")
-    if seconds is not None and not locks.wait(pod.paths.root, seconds):
+    if wait and not locks.wait(pod.paths.root, patience):
         hint = f"wait for it with `doit status pod={pod.called} --wait`, or use --force"
-        raise PodError(f"pod {pod.called} still runs after {seconds} seconds", hint=hint, reason="stop-timeout")
+        raise PodError(f"pod {pod.called} still runs after {patience} seconds", hint=hint, reason="stop-timeout")
     return True

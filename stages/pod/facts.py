@@ -19,6 +19,8 @@ from stages.pod.state import State
 # Between two looks at a pod that is about to say its pid, in seconds.
 _PAUSE = 0.02
 _MOST_MANIFEST = 16 << 20
+# What a spec may say; a ready manifest may say anything.
+_MOST_GRACE = 86400.0
 
 
 class Facts(NamedTuple):
@@ -84,6 +86,16 @@ def await_pid(pod: PodPaths, seconds: float) -> None:
         time.sleep(_PAUSE)
 
 
+def grace(pod: PodPaths) -> float:
+    """The seconds that the apps have to end when they are asked to; 0 where that is left to stage1."""
+    from stages.pod.manifest import GRACE_ANNOTATION
+
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        named = {one["name"]: one["value"] for one in _document(pod)["annotations"]}
+        return min(max(0.0, float(named[GRACE_ANNOTATION])), _MOST_GRACE)
+    return 0.0
+
+
 def _only_child(parent: int | None) -> int | None:
     if parent is None:
         return None
@@ -112,10 +124,15 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= 10
 
 
-def _apps(pod: PodPaths) -> tuple[str, ...]:
-    document: Any = None
+def _document(pod: PodPaths) -> Any:
+    """The pod manifest, or None."""
     with contextlib.suppress(ValueError, RecursionError):
-        document = json.loads(files.read_small(pod.manifest, _MOST_MANIFEST) or b"null")
+        return json.loads(files.read_small(pod.manifest, _MOST_MANIFEST) or b"null")
+    return None
+
+
+def _apps(pod: PodPaths) -> tuple[str, ...]:
+    document = _document(pod)
     with contextlib.suppress(KeyError, TypeError):
         return tuple(str(app["name"]) for app in document["apps"])
     with contextlib.suppress(OSError):

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from stages.commands import common, stop
+from stages.pod import find
 from tests.system import workbench
 from tests.system.workbench import DOIT, Project
 
@@ -30,7 +32,9 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
 def write(project: Project, word: str, image: str = "images/web.aci") -> None:
     """A pod that says a word, and ends with 7 when asked to."""
     command = ["/bin/sh", "-c", f"trap 'exit 7' TERM; echo {word}; sleep 1000 & wait"]
-    project.write(workbench.spec("web", UID, [{"name": "app", "image": image, "command": command}]))
+    spec = workbench.spec("web", UID, [{"name": "app", "image": image, "command": command}])
+    spec["spec"]["terminationGracePeriodSeconds"] = 90
+    project.write(spec)
 
 
 def started(project: Project, *words: str, **options: Any) -> subprocess.Popen[str]:
@@ -61,6 +65,17 @@ def test_a_running_pod_makes_way(project: Project, old: subprocess.Popen[str]) -
     assert first_word(again) == "new" and new.wait() == 7
     assert project.doit("stop", "pod=web").code == 0
     assert again.communicate() == ("", "") and again.returncode == 7
+
+
+def test_the_end_is_waited_for_as_long_as_the_apps_may_take(
+    project: Project, old: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute was all: then the pod ended later, and nothing was run in its place."""
+    waited: list[float] = []
+    monkeypatch.setenv("PODWRIGHT_DIR", str(project.data))
+    monkeypatch.setattr(stop.locks, "wait", lambda _, seconds: waited.append(seconds) or True)
+    pod = find.one(common.data(), project.root, "web")
+    assert stop.end(pod) and waited == [60 + 90]
 
 
 def test_without_a_running_pod_it_is_a_run(project: Project) -> None:
