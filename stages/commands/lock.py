@@ -20,6 +20,7 @@ from stages.images import lockfile, platform
 from stages.images.ask import Ask
 from stages.images.lockfile import Hold, Lock, Locked
 from stages.images.reference import Registry, parse
+from stages.images.store import naming
 from stages.linux import locks
 from stages.pod.context import DEPENDENCIES, STAGE1, Context
 from stages.spec.catalog import Catalog
@@ -45,7 +46,9 @@ class LockCommand(common.PodCommand):
         known = [one.uid or one.path.stem for one in catalog.entries()]
 
         def one(word: str) -> None:
-            print(*renew(folder, data, catalog.select(word), options["update"]), sep="\n")
+            spec = catalog.select(word)
+            with naming(f"{spec.name}.lock"):
+                print(*renew(folder, data, spec, options["update"]), sep="\n")
 
         asked = common.pods_asked(words)
         if not asked and not known:

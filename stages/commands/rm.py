@@ -28,7 +28,7 @@ def _remove(pod: Found) -> None:
     try:
         descriptor = locks.try_lock(pod.paths.root)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise PodError(f"pod {pod.called} has no directory", reason="absent") from error
+        raise PodError(f"pod {pod.called} is absent: there is nothing to remove", reason="absent") from error
     if descriptor is None:
         raise state.busy(pod.paths, pod.called)
     try:

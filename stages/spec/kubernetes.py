@@ -99,6 +99,26 @@ FIELDS = {
         "cap_add": "did you mean 'securityContext: {capabilities: {add: [...]}}'?",
         "cap_drop": "did you mean 'securityContext: {capabilities: {drop: [...]}}'?",
         "mem_limit": "did you mean 'resources: {limits: {memory: ...}}'?",
+        "pids_limit": "did you mean 'resources: {limits: {pids: ...}}'?",
+        "cpus": "did you mean 'resources: {limits: {cpu: ...}}'?",
+        "read_only": "did you mean 'securityContext: {readOnlyRootFilesystem: true}'?",
+        "container_name": "did you mean 'name'?",
+        "hostname": "the pod has one for all its apps: `spec.hostname`",
+        "labels": "the pod has them: `metadata.labels`",
+        "group_add": "did you mean `spec.securityContext.supplementalGroups`?",
+        "platform": "did you mean `stage0.apps.NAME.platform`?",
+        "stop_grace_period": "did you mean `spec.terminationGracePeriodSeconds`?",
+        "stop_signal": "it is `podwright/stop-signal` in `stage0.apps.NAME.annotations`",
+        "sysctls": "an app has them as `os/unix/sysctl` in `stage0.apps.NAME.isolators`",
+        "healthcheck": _PROBE,
+        "tmpfs": "an emptyDir of `spec.volumes` is empty when the pod starts",
+        "logging": "what apps write goes to the streams of `doit run`: leave it out",
+        **dict.fromkeys(("env_file", "environments"), "name the variables in `env`, or for all apps in `stage0.env`"),
+        **dict.fromkeys(
+            ("network_mode", "networks"), "the pod has the networks, for all its apps: `stage0: {net: [...]}`"
+        ),
+        **dict.fromkeys(("expose", "links"), "the apps of a pod share its network: leave it out"),
+        **dict.fromkeys(("secrets", "configs"), "a file of the host is a volume: `hostPath: {path: ...}`"),
         "build": "images are not built here; `dir:DIR` takes a root file system as it is",
         "depends_on": "apps start together: let the one that needs another wait for it",
         "terminationMessagePath": _CLUSTER,
@@ -132,6 +152,8 @@ _VALUES = {
     ("type", "FileOrCreate"): "nothing is created on the host: make the file, and say File",
     ("type", "Localhost"): _LOCALHOST,
 }
+# [[IP:]HOST:]CONTAINER[/PROTOCOL]
+_PORT = r"(?:(?:(\d+\.\d+\.\d+\.\d+):)?(\d+):)?(\d+)(?:/(tcp|udp))?"
 _SHELL = re.compile(r"[|&;<>$`*?]")
 
 
@@ -145,7 +167,9 @@ def value(path: Path, written: Any) -> str:
     """The hint for a value that the field at `path` cannot have, or ""."""
     if not path or not isinstance(written, str):
         return ""
-    amount = path[-1] == "memory" and re.fullmatch(r"([0-9.]+) ?([kmgt])i?b", written, re.IGNORECASE)
+    if path[-1] in ("path", "mountPath", "workingDir") and not written.startswith("/"):
+        return "write the whole path, from / on; nothing is expanded"
+    amount = path[-1] == "memory" and re.fullmatch(r"([0-9.]+) ?([kmgt])i?b?", written, re.IGNORECASE)
     if amount:  # docker's, of 1024 each
         return f"did you mean '{amount[1]}{amount[2].upper()}i'?"
     return _VALUES.get((str(path[-1]), written), "")
@@ -164,6 +188,8 @@ def shape(path: Path, written: Any) -> str:
         return f"a name is written into `stage0.apps.NAME.{last.removeprefix('runAs').lower()}`"
     if last in ("add", "drop", "net", "dependencies") and isinstance(written, str):
         return f"write [{written}]"
+    if last == "capabilities" and isinstance(written, list):
+        return f"write {{add: [{', '.join(map(str, written))}]}}"
     if last == "hostPath" and isinstance(written, str):
         return f"write {{path: {written}}}"
     if last in ("containers", "volumes", "volumeMounts", "ports") and isinstance(written, dict):
@@ -184,10 +210,13 @@ def _item(last: str, written: Any) -> str:
     if last == "env" and isinstance(written, str) and "=" in written:
         name, _, what = written.partition("=")
         return f"write {{name: {name}, value: {json.dumps(what, ensure_ascii=False)}}}"
-    number = re.fullmatch(r"(?:(\d+):)?(\d+)", str(written)) if last == "ports" else None
+    number = re.fullmatch(_PORT, str(written)) if last == "ports" else None
     if number:
-        host = f", hostPort: {number[1]}" if number[1] else ""
-        return f"write {{containerPort: {number[2]}{host}}}"
+        more = {"hostPort": number[2], "hostIP": number[1], "protocol": number[4] and number[4].upper()}
+        said = "".join(f", {name}: {value}" for name, value in more.items() if value)
+        return f"write {{containerPort: {number[3]}{said}}}"
+    if last == "volumes":
+        return "write {name: VOLUME, hostPath: {path: PATH}}, and where it is in the app into its volumeMounts"
     if last == "volumeMounts":
         return "write {name: VOLUME, mountPath: PATH}, and the volume into spec.volumes"
     return ""

@@ -123,6 +123,9 @@ def _type(path: Path, error: Any) -> Iterator[Fault]:
 def _unquoted(wanted: list[str], value: Any) -> str:
     """The hint for a number, or true or false, that is a string because of its quotes, or ""."""
     plain = {"integer": r"-?\d+", "number": r"-?\d+(\.\d+)?", "boolean": "true|false"}
+    switch = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower())
+    if switch and "boolean" in wanted:
+        return f"write {switch}"
     bare = isinstance(value, str) and any(re.fullmatch(plain.get(one, "(?!)"), value) for one in wanted)
     return f"without quotes: {value}" if bare else ""
 

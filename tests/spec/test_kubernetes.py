@@ -90,7 +90,22 @@ def test_what_is_said_helps(says: str, data: dict[str, Any]) -> None:
         ("write [host]", {**spec(), "stage0": {"net": "host"}}),
         ("each element begins with `- `", {**spec(), "spec": {"containers": {"name": "a", "image": "b"}}}),
         ("did you mean '128Mi'?", spec(app={"resources": {"limits": {"memory": "128MB"}}})),
-        ("", spec(app={"ports": ["127.0.0.1:80:80"]})),
+        ("did you mean '1Gi'?", spec(app={"resources": {"limits": {"memory": "1g"}}})),
+        (
+            "write {containerPort: 80, hostPort: 81, hostIP: 127.0.0.1, protocol: UDP}",
+            spec(app={"ports": ["127.0.0.1:81:80/udp"]}),
+        ),
+        ("", spec(app={"ports": ["8080-8090"]})),
+        ("write {add: [NET_ADMIN]}", spec(app={"securityContext": {"capabilities": ["NET_ADMIN"]}})),
+        (
+            "write {name: VOLUME, hostPath: {path: PATH}}, and where it is in the app into its volumeMounts",
+            spec(spec={"volumes": ["./data:/data"]}),
+        ),
+        (
+            "write the whole path, from / on; nothing is expanded",
+            spec(spec={"volumes": [{"name": "a", "hostPath": {"path": "./data"}}]}),
+        ),
+        ("write true", {**spec(), "stage0": {"interactive": "yes"}}),
     ],
 )
 def test_a_value_of_another_shape_is_told_how_it_is_written(hint: str, data: dict[str, Any]) -> None:

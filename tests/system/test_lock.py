@@ -293,5 +293,6 @@ def test_all_pods_of_a_project_are_locked_and_one_failure_does_not_keep_the_othe
     one = [{"name": "app", "image": "images/nowhere.aci"}]
     project.write(workbench.spec("broken", UID.replace("7f14", "7f15"), one))
     done = project.doit("lock")
-    assert done.code == 1 and done.err.count("ERROR: ") == 1 and "nowhere.aci" in done.err
+    assert done.code == 1 and done.err.count("ERROR: ") == 1
+    assert done.err.startswith("ERROR: broken.lock: ") and "nowhere.aci" in done.err
     assert (project.root / "pods/shop.lock").exists() and not (project.root / "pods/broken.lock").exists()
