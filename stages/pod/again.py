@@ -164,7 +164,10 @@ def _go(record: dict[str, Any], lock_fd: int, light: bool) -> int:
 
 
 def clear(record: dict[str, Any]) -> None:
-    """Take away what the run before left, as pod/lifecycle.py does. Raises OSError."""
+    """Take away what the run before left, as pod/lifecycle.py does; without a phase the pod is being prepared.
+
+    Raises OSError.
+    """
     pod, garbage, kept = record["pod"], record["garbage"], frozenset(record["kept"])
     if has_run(pod):
         if not (record["mark"] and os.path.isfile(f"{pod}/{record['mark']}")):
@@ -177,7 +180,7 @@ def clear(record: dict[str, Any]) -> None:
                 doomed = f"{garbage}/{name}.{os.urandom(4).hex()}"
                 os.rename(f"{pod}/{name}", doomed)
                 entries.tree(doomed)
-    _publish(f"{pod}/phase", "preparing\n", 0o644)
+    entries.tree(f"{pod}/phase")
 
 
 def has_run(pod: str) -> bool:

@@ -77,9 +77,15 @@ def state(pod: PodPaths) -> State:
 
 
 def enter(pod: PodPaths, new: Phase) -> None:
-    """Write the phase. The caller holds the pod's lock. Not synced: after a crash an older phase is as good."""
-    if pod.phase.is_dir() and not pod.phase.is_symlink():
+    """Write the phase. The caller holds the pod's lock. Not synced: after a crash an older phase is as good.
+
+    "preparing" is told by no file at all: in place of another, a file is sent to the disk by the rename (ext4's
+    auto_da_alloc), and a start would wait for a busy one.
+    """
+    if new is Phase.PREPARING or (pod.phase.is_dir() and not pod.phase.is_symlink()):
         files.delete(pod.phase)
+    if new is Phase.PREPARING:
+        return
     files.publish(pod.phase, f"{new.value}\n".encode(), 0o644, durable=False)
 
 
