@@ -121,12 +121,12 @@ class _Plain:
 
 
 class _Gzip:
-    """isal decompresses in a thread of its own, twice as fast as zlib; without it the standard library does."""
+    """isal decompresses in a thread of its own, twice as fast as zlib; where one is missing, Python does."""
 
     def __init__(self, file: BinaryIO) -> None:
         try:
             self.inner = importlib.import_module("isal.igzip_threaded").open(file, "rb", threads=1)
-        except ImportError:
+        except (ImportError, RuntimeError):
             self.inner = importlib.import_module("gzip").GzipFile(fileobj=file, mode="rb")
 
     def read(self, size: int) -> bytes:

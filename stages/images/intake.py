@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from stages.base.errors import HostError
 from stages.linux import kernel
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ def pump(pieces: Iterable[bytes], takers: Sequence[Take]) -> None:
 
     Raises what `pieces` or, after at most a few more pieces, a taker raises. No thread is left in any case.
     """
-    threads = [_Taker(take) for take in takers]
+    threads: list[_Taker] = []
     try:
+        for take in takers:
+            threads.append(_Taker(take))
+            _start(threads[-1])
         for piece in pieces:
             for thread in threads:
                 thread.waiting.put(piece)
@@ -47,13 +51,25 @@ def pump(pieces: Iterable[bytes], takers: Sequence[Take]) -> None:
             thread.gone = True
         raise
     finally:
-        for thread in threads:
+        running = [thread for thread in threads if thread.ident]
+        for thread in running:
             thread.waiting.put(b"")
-        for thread in threads:
+        for thread in running:
             thread.join()
     for thread in threads:
         if thread.error:
             raise thread.error
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError:
+        raise HostError(
+            "no more threads can be started",
+            hint="a limit is reached: of the user's processes (`ulimit -u`), of the control group (pids.max)",
+            reason="threads",
+        ) from None
 
 
 class Beside(Generic[T]):
@@ -73,9 +89,9 @@ class Beside(Generic[T]):
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def __enter__(self) -> Beside[T]:
+        _start(self._thread)
         self._turn = sys.getswitchinterval()
         sys.setswitchinterval(_TURN)
-        self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -178,7 +194,6 @@ class _Taker(threading.Thread):
         self.error: BaseException | None = None
         self.gone = False
         self._take = take
-        self.start()
 
     def run(self) -> None:
         while piece := self.waiting.get():

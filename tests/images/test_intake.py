@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import sys
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.base.errors import HostError
 from stages.images import intake
 from stages.images.intake import pump
 
@@ -141,3 +143,20 @@ def test_who_leaves_early_leaves_no_reader() -> None:
     with pytest.raises(KeyboardInterrupt), intake.Beside(read):
         raise KeyboardInterrupt
     assert ended
+
+
+@pytest.mark.parametrize("allowed", range(3))
+def test_where_no_thread_may_be_started_that_is_a_sentence(monkeypatch: pytest.MonkeyPatch, allowed: int) -> None:
+    """As where a control group has all the processes that it may have."""
+    start, count = threading.Thread.start, itertools.count()
+
+    def refused(thread: threading.Thread) -> None:
+        if next(count) >= allowed:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(HostError, match="no more threads"):
+        pump(iter(PIECES), [len, len, len])
+    with pytest.raises(HostError, match="no more threads"), intake.Beside(lambda upto: upto(1)):
+        pass
