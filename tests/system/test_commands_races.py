@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,12 +26,17 @@ APP = {"name": "app", "image": "images/box.aci"}
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    made = Project(tmp_path / "project", tmp_path / "data")
+    made = made_in(tmp_path)
+    yield made
+    made.doit("rm", UID, OTHER)
+
+
+def made_in(folder: Path) -> Project:
+    made = Project(folder / "project", folder / "data")
     made.image("box.aci", workbench.manifest("example.com/box", app=["/bin/echo", "ran"]), workbench.busybox())
     made.write(workbench.spec("job", UID, [APP]))
     made.write(workbench.spec("other", OTHER, [APP]))
-    yield made
-    made.doit("rm", UID, OTHER)
+    return made
 
 
 def ended(*processes: subprocess.Popen[str]) -> list[tuple[int, str, str]]:
@@ -250,12 +256,18 @@ def test_prepare_leaves_its_input_to_the_caller(project: Project) -> None:
         assert mine.read() == b"the next\n"
 
 
-def test_nobody_but_root_gets_sentences(project: Project, tmp_path: Path) -> None:
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that nobody but root may enter too. Those of pytest are closed again by each pytest that begins."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+def test_nobody_but_root_gets_sentences(open_path: Path) -> None:
+    project = made_in(open_path)
     assert project.run("job").code == 0
     (project.root).chmod(0o755)
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.is_relative_to("/tmp"):
-            parent.chmod(parent.stat().st_mode | 0o055)
     project.program = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(DOIT)]
     for words in (("ps",), ("why", "pod=job"), ("status", "pod=job"), ("gc",), ("rm", "job"), ("run", "pod=job"), ()):
         told = project.doit(*words)
