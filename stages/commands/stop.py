@@ -44,9 +44,11 @@ def end(pod: Found, force: bool = False, seconds: int | None = None, wait: bool 
 
     False: it had ended. Raises PodError.
     """
-    # Before stage1 has said who it is, it cannot be asked.
-    facts.await_pid(pod.paths, _PATIENCE if seconds is None or not wait else seconds)
     now = state.state(pod.paths)
+    if now is State.RUNNING:
+        # Before stage1 has said who it is, it cannot be asked. Not before the state is known: it may begin meanwhile.
+        facts.await_pid(pod.paths, _PATIENCE if seconds is None or not wait else seconds)
+        now = state.state(pod.paths)
     if now is State.EXITED:
         return False
     if now is not State.RUNNING:
