@@ -86,7 +86,7 @@ class Catalog:
                 # Said of the files as they are now, not as they were indexed.
                 fresh = {one: self._identify(one, rows[one].stamp) for one in (file, other)}
                 if problem := _twin(file, fresh[file], fresh):
-                    hint = "every pod has its own; `cat /proc/sys/kernel/random/uuid` gives one"
+                    hint = "every pod has a name and a uid of its own; `cat /proc/sys/kernel/random/uuid` gives a uid"
                     raise SpecError(f"{self._shown(file)}: {problem}", hint=hint, reason="duplicate-pod")
                 return None
         spec = self._load(file)
