@@ -148,8 +148,10 @@ def dodo(options: Any) -> Path | None:
     """
     named = options.get("dodoFile") or project.DODO
     path = Path(named).absolute()
-    if path.is_file():
+    if path.is_file() and path.suffix == ".py":
         return path
+    if path.is_file():
+        raise SpecError(f"{named} is no dodo.py", hint="a pod is asked for by its name, pod=NAME", reason="no-project")
     if named != project.DODO:
         raise SpecError(f"no file {named}", hint="-f names the dodo.py of a project", reason="no-project")
     above = project.above()

@@ -10,6 +10,7 @@ from typing import Any
 from doit.exceptions import InvalidDodoFile
 
 from stages.graph import project
+from stages.spec.catalog import SUFFIXES
 
 
 class InProject:
@@ -18,8 +19,22 @@ class InProject:
     def parse_execute(self, in_args: list[str]) -> int:
         """As doit's."""
         base: Any = super()
+        refuse_spec(in_args, vars(self)["opt_vals"])
         with explained():
             return int(base.parse_execute(in_args) or 0)
+
+
+def refuse_spec(words: list[str], before: dict[str, Any]) -> None:
+    """Raise InvalidDodoFile where -f names a spec, as it does for kubectl: doit would try to load it as Python.
+
+    before: the options that came before the command.
+    """
+    words = [f"--file={before.get('dodoFile', '')}", *words]
+    for word, following in zip(words, [*words, ""][1:], strict=True):
+        inside = word.removeprefix("--file=") if word.startswith("--file=") else ""
+        named = following if word in ("-f", "--file") else inside
+        if named.endswith((*SUFFIXES, ".json")):
+            raise InvalidDodoFile(f"{named} is no dodo.py\n  hint: a pod is asked for by its name, pod=NAME")
 
 
 @contextlib.contextmanager

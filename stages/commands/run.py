@@ -86,6 +86,7 @@ class Run(DoitRun):  # type: ignore[misc]
         try:
             if code := self._make_way(in_args):
                 return code
+            nowhere.refuse_spec(in_args, self.opt_vals)
             with nowhere.explained():
                 return int(super().parse_execute(in_args))
         except CmdParseError as error:
@@ -156,9 +157,11 @@ class Run(DoitRun):  # type: ignore[misc]
             return f"{word} is a command, and comes before its options\n  hint: `{shlex.join(['doit', word, *others])}`"
         known = {name: name for name in (*(task.name for task in self.task_list), *commands)}
         if get_var("pod") is None:
-            from stages.spec.catalog import Catalog
+            from stages.spec.catalog import FOLDER, Catalog
 
-            known |= {entry.name: f"pod={entry.name}" for entry in Catalog(Path.cwd()).entries() if entry.name}
+            entries = [entry for entry in Catalog(Path.cwd()).entries() if entry.name]
+            known |= {entry.name: f"pod={entry.name}" for entry in entries}
+            known |= {f"{FOLDER}/{entry.path.name}": f"pod={entry.name}" for entry in entries}
         close = difflib.get_close_matches(word, known, 1)
         hint = f"did you mean {known[close[0]]!r}?" if close else "`doit list pod=NAME` lists the tasks"
         hint = _ELSEWHERE.get(word, hint)

@@ -158,6 +158,18 @@ def test_an_option_of_podman_s_run_is_told_what_is_here(tmp_path: Path, option: 
     assert here in sentence(project.doit("run", option, "pod=shop")).partition("hint: ")[2]
 
 
+@pytest.mark.parametrize("words", [["run", "-f"], ["-f"], ["why", "-f"], ["list", "--file"], ["check", "-f"]])
+def test_a_spec_in_place_of_dodo_py_is_told_that_pods_have_names(tmp_path: Path, words: list[str]) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    said = sentence(project.doit(*words, "pods/shop.yaml"))
+    assert "pods/shop.yaml is no dodo.py" in said and "pod=NAME" in said
+
+
+def test_a_spec_in_place_of_a_task_is_told_which_pod_it_is(tmp_path: Path) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    assert "did you mean 'pod=shop'?" in sentence(project.doit("run", "pods/shop.yaml"))
+
+
 @pytest.mark.parametrize("command", ["prepare", "lock"])
 def test_a_project_without_pods_says_so(tmp_path: Path, command: str) -> None:
     project = make(tmp_path / "project", tmp_path / "data")
