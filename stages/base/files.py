@@ -15,6 +15,8 @@ from typing import BinaryIO
 from stages.base import entries
 from stages.base.errors import HostError, placed
 
+# How it is said that there is no directory of a name; the last of a link that leads to itself.
+NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _TEMPORARY = r"\..+\.[0-9a-f]{8}"
 
 
@@ -58,7 +60,9 @@ def abandoned(folder: Path) -> list[Path]:
     """The temporary files in `folder` whose writers were killed, as it seems: remove_abandoned makes sure."""
     try:
         found = [path for path in folder.iterdir() if re.fullmatch(_TEMPORARY, path.name)]
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in NO_FOLDER:
+            raise
         return []
     return sorted(path for path in found if _unless_written(path, lambda: None))
 

@@ -86,10 +86,12 @@ class Sweep:
 
 
 def listed(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted; nothing when there is none."""
+    """What lies in a folder, sorted; nothing when there is none, or a link that leads to itself."""
     try:
         return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in files.NO_FOLDER:
+            raise
         return []
 
 

@@ -36,12 +36,24 @@ def begin(data: DataDir, pod: PodPaths, name: str, progress: Progress) -> None:
 def _straighten(data: DataDir, pod: PodPaths) -> None:
     """Take away what is no file, or no directory, where we have one: somebody's damage, which nothing could replace."""
     for path in (*(pod.root / name for name in sorted(OURS)), pod.stage1_manifest, pod.stage1_rootfs):
-        try:
-            mode = os.lstat(path).st_mode
-        except OSError:
-            continue
-        if not (stat.S_ISDIR(mode) if path.name in _FOLDERS else stat.S_ISREG(mode)):
-            files.discard(path, data.garbage)
+        _straighten_one(data, path, folder=path.name in _FOLDERS)
+    for app in _inside(pod.appsinfo):
+        _straighten_one(data, app, folder=True)
+    for file in (*_inside(pod.records), *(one for app in _inside(pod.appsinfo) for one in _inside(app))):
+        _straighten_one(data, file, folder=False)
+
+
+def _straighten_one(data: DataDir, path: Path, *, folder: bool) -> None:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return
+    if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
+        files.discard(path, data.garbage)
+
+
+def _inside(folder: Path) -> list[Path]:
+    return [folder / name for name in os.listdir(folder)] if folder.is_dir() else []
 
 
 def collect(data: DataDir, pod: PodPaths, progress: Progress) -> None:
