@@ -112,15 +112,15 @@ class Catalog:
         """Raise what is to be said about a word that means no pod."""
         unreadable = [file for file, row in rows.items() if not row.uid or not row.name]
         for file in unreadable:
-            if word in (Path(file).stem, file, self._shown(file)):
+            if word in self._words(file):
                 self._load(file)
         import difflib
 
         known = [row.name for row in rows.values() if row.name]
         close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}?" if close else "the pods are: " + (", ".join(sorted(known)[:8]) or "none")
-        if named := next((row.name for file, row in rows.items() if word in (file, self._shown(file))), ""):
-            hint = f"that is a file; the pod in it is {named!r}"
+        if inside := [file for file, row in rows.items() if row.name and word in self._words(file)]:
+            hint = f"the pod in {self._shown(inside[0])} is {rows[inside[0]].name!r}"
         elif passed := self._passed_over(word, rows):
             hint = f"{passed}; {hint}"
         if 0 < len(word) < SHORTEST_PREFIX and re.fullmatch(_PREFIX, word.lower()):
@@ -129,6 +129,10 @@ class Catalog:
             hint += f"; `doit check` says why {', '.join(unreadable[:3])} cannot be read"
         said = f"no pod {word!r} in {parse.shown(self._folder)}" if word else "which pod?"
         raise SpecError(said, hint=hint, reason="unknown-pod")
+
+    def _words(self, file: str) -> tuple[str, str, str]:
+        """How somebody may call a file who takes it for the pod."""
+        return Path(file).stem, file, self._shown(file)
 
     def _passed_over(self, word: str, rows: Mapping[str, Row]) -> str:
         """What is said of a file that was meant to be the spec and is not taken for one; "" if there is none."""

@@ -191,7 +191,7 @@ def test_a_file_that_is_no_yaml_is_told_when_its_own_name_is_asked_for(project: 
     assert "bad.yaml" in other.value.hint
 
 
-@pytest.mark.parametrize("word", ["pods/web.yaml", "web.yaml"])
+@pytest.mark.parametrize("word", ["pods/web.yaml", "web.yaml", "web"])
 def test_a_file_in_place_of_a_pod_is_told_which_pod_it_has(
     project: Path, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
@@ -199,7 +199,7 @@ def test_a_file_in_place_of_a_pod_is_told_which_pod_it_has(
     put(project, "web.yaml", "shop-front", A)
     with pytest.raises(SpecError) as caught:
         Catalog(project).select(word)
-    assert "the pod in it is 'shop-front'" in caught.value.hint
+    assert "the pod in pods/web.yaml is 'shop-front'" in caught.value.hint
 
 
 def test_a_file_that_is_not_taken_for_a_spec_is_told_when_its_name_is_asked_for(
