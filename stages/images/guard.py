@@ -217,6 +217,7 @@ def unsigned(where: str) -> ImageError:
     """What is said of an image that comes without a signature."""
     return ImageError(
         f"{where} is not signed: there is no {where}{SUFFIX}",
-        hint=f"`gpg --armor --detach-sign FILE` writes FILE{SUFFIX}; `stage0: {{signatures: off}}` does without it",
+        hint=f"`gpg --armor --detach-sign FILE` writes FILE{SUFFIX}; `stage0: {{signatures: off}}` does without it, "
+        "where the host's images.json does not demand one",
         reason="unsigned",
     )
