@@ -67,6 +67,20 @@ def test_a_damaged_pod_runs_again_or_is_told(project: Project, kind: str, overla
     assert project.doit("rm", "pod=shop").code == 0 and not pod.exists()
 
 
+@OVERLAY
+def test_nothing_is_written_where_links_in_a_pod_lead(project: Project, tmp_path: Path, overlay: bool) -> None:
+    project.write(workbench.spec("shop", UID, [CONTAINER], overlay=overlay, stage1="crun"))
+    assert project.doit("run", "pod=shop").out == "it runs\n"
+    (tmp_path / "elsewhere").mkdir()
+    folders = [path for path in project.pod(UID).rglob("*") if path.is_dir() and "rootfs/" not in f"{path}/"]
+    for folder in (one for one in folders if one.exists()):
+        shutil.rmtree(folder)
+        folder.symlink_to(tmp_path / "elsewhere")
+        ran = project.doit("run", "pod=shop")
+        assert (ran.code, ran.out) == (0, "it runs\n"), (folder, ran.err)
+        assert os.listdir(tmp_path / "elsewhere") == [], folder
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("rootfs", "missing"), ("rootfs", "directory"), ("record", "fifo"), ("record", "directory")]
 )
