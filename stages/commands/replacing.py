@@ -18,7 +18,7 @@ def make_way(word: str, project: str, locked: bool | None) -> int:
     """End the pod that a word means, if it runs. Exit code, what is wrong has been told; 0: nobody has it any more.
 
     By a process of its own: this one stays as small as it is, for the start. Where the tasks are not ours alone
-    nothing is brought before the pod ends: we do not know what makes its images.
+    nothing is brought before the pod ends, only the spec is read: we do not know what makes its images.
     """
     return child.run(lambda: _made_way(word, project, locked))
 
@@ -37,9 +37,12 @@ def _made_way(word: str, project: str, locked: bool | None) -> int:
         pod, place = find.one(common.data(), Path(project), word), Path(project)
         if state.state(pod.paths) is not State.RUNNING:
             return 0
-        code = direct.bring(word, place, hold({"locked": locked})) if direct.is_ours(place) else 0
-        if code == 0:
-            stop.end(pod)
-        return code
+        held = hold({"locked": locked})
+        if not direct.is_ours(place):
+            direct.look(word, place, held)
+        elif code := direct.bring(word, place, held):
+            return code
+        stop.end(pod)
+        return 0
 
     return common.guarded(work)

@@ -85,15 +85,21 @@ def prepare(word: str, project: Path, hold: Hold) -> int:
     return code
 
 
+def look(word: str, project: Path, hold: Hold) -> Context:
+    """The pod of a word, whoever has it, when spec, lock file and host are right. Raises PodwrightError, OSError."""
+    context = session.chosen(word, project, reading=True, hold=hold)
+    context.check_lock()
+    session.check_root()
+    return context
+
+
 def bring(word: str, project: Path, hold: Hold) -> int:
     """Do of a pod's steps those that work in the stores alone, and see whether its manifest could be written.
 
     For a pod that somebody has, who may go on until all is there. An exit code; what failed has been told. Raises
     PodwrightError, OSError.
     """
-    context = session.chosen(word, project, reading=True, hold=hold)
-    context.check_lock()
-    session.check_root()
+    context = look(word, project, hold)
     kernel.tie_forks()
     with locks.held(context.data.prepare_lock, exclusive=False):  # nobody collects what is brought
         code, _ = _done(context, lambda step: step.verb in _OF_STORES)

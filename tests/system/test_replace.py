@@ -127,6 +127,17 @@ def test_tasks_of_a_projects_own_come_after_the_end(project: Project, old: subpr
     new.communicate()
 
 
+def test_with_tasks_of_its_own_a_spec_that_is_wrong_ends_nothing(
+    project: Project, old: subprocess.Popen[str]
+) -> None:
+    with open(project.root / "dodo.py", "a") as dodo:
+        dodo.write("# changed\n")
+    write(project, "new", "")
+    refused = project.doit("run", "--replace", "pod=web")
+    assert refused.code == 3 and "spec.containers[0].image" in refused.err and "Traceback" not in refused.err
+    assert old.poll() is None and "running" in project.doit("status", "pod=web").out
+
+
 def test_interrupted_while_the_pod_does_not_end(project: Project, old: subprocess.Popen[str]) -> None:
     """Its process is stopped, so it cannot end; the command can."""
     os.kill(old.pid, signal.SIGSTOP)
