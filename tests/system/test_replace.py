@@ -127,9 +127,7 @@ def test_tasks_of_a_projects_own_come_after_the_end(project: Project, old: subpr
     new.communicate()
 
 
-def test_with_tasks_of_its_own_a_spec_that_is_wrong_ends_nothing(
-    project: Project, old: subprocess.Popen[str]
-) -> None:
+def test_with_tasks_of_its_own_a_spec_that_is_wrong_ends_nothing(project: Project, old: subprocess.Popen[str]) -> None:
     with open(project.root / "dodo.py", "a") as dodo:
         dodo.write("# changed\n")
     write(project, "new", "")

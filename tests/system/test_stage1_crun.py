@@ -12,6 +12,7 @@ import stat
 import struct
 import subprocess
 import termios
+import time
 from pathlib import Path
 from typing import Any
 
@@ -823,6 +824,8 @@ def test_a_command_that_cannot_be_entered_with_has_the_code_of_shells(
         subprocess.run(["chown", "-Rh", "1000000:1000000", str(root)], check=True)
     process = pod.start(*flags)
     assert process.stdout is not None and process.stdout.readline() == "up\n"
+    while not any(path.read_text() for path in (pod.path / "stage1-run").rglob("pid")):
+        time.sleep(0.01)  # runc says it after the app has begun
     line = [pod.entrypoint("enter"), f"--pid={process.pid}", "--appname=web", "--", command]
     entered = subprocess.run(line, cwd=pod.path, capture_output=True, text=True, check=False)
     process.terminate()
