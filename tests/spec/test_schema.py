@@ -47,7 +47,8 @@ def test_a_broken_spec_is_told_all_at_once_and_in_order() -> None:
         "4:3 metadata.uid: missing [for example `uid: UUID`]",
         '4:9 metadata.name: "My_Shop" is not a DNS label: lower-case letters, digits and inner hyphens, at most 63 []',
         '5:18 metadata.labels.tier: must be a string, not 1 [put it into quotes: "1"]',
-        '8:37 spec.volumes[0].hostPath.path: "srv/shop" is not an absolute path without `..` []',
+        '8:37 spec.volumes[0].hostPath.path: "srv/shop" is not an absolute path without `..` '
+        "[write the whole path, from / on; nothing is expanded]",
         '9:36 spec.volumes[1].emptyDir.mode: must be a string, not 755 [put it into quotes: "0755"]',
         '11:7 spec.containers[0].image: missing [for example `image: "images/web.aci"`]',
         "12:7 spec.containers[0].imag: unknown field [did you mean 'image'?]",

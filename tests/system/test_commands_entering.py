@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,15 +114,14 @@ def test_a_stage1_without_a_way_to_stop_it(project: Project, started: list[subpr
     foreign_stage1(project, run="/run", gc="/gc")
     project.write(workbench.spec("web", UID, [app("one", PATIENT)], stage1="images/foreign.aci"))
     assert project.doit("run", "pod=web", "manifest").code == 0
-    subprocess.run(["mkfifo", str(project.pod(UID) / "records" / "end")], check=True)
-    (project.pod(UID) / "end").symlink_to("records/end")
+    os.mkfifo(project.pod(UID) / "end")
     process = project.started("run", "pod=web")
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     for words in (("stop", "web"), ("enter", "web", "--", "true")):
         refused = project.doit(*words)
         assert refused.code == 1 and "Traceback" not in refused.err, words
     assert "stop" in project.doit("stop", "web").err
-    (project.pod(UID) / "records" / "end").write_text("\n")
+    (project.pod(UID) / "end").write_text("\n")
     assert process.wait() == 0
     process.communicate()
     # Its gc fails, which keeps nobody from removing the pod.
