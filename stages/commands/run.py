@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -13,7 +14,8 @@ from doit import get_var
 from doit.cmd_base import tasks_and_deps_iter
 from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParseError
-from doit.exceptions import InvalidCommand
+from doit.control import TaskControl
+from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
 from stages.base import streams
 from stages.base.errors import worded
@@ -84,9 +86,9 @@ class Run(DoitRun):  # type: ignore[misc]
             if code is not None:
                 return code
         try:
+            nowhere.refuse_spec(in_args, self.opt_vals)
             if code := self._make_way(in_args):
                 return code
-            nowhere.refuse_spec(in_args, self.opt_vals)
             with nowhere.explained():
                 return int(super().parse_execute(in_args))
         except CmdParseError as error:
@@ -97,13 +99,37 @@ class Run(DoitRun):  # type: ignore[misc]
 
     def _make_way(self, words: list[str]) -> int:
         """With --replace: end the pod, if it runs, before the tasks are loaded, which takes its lock. Exit code."""
-        options, pod = {**self.cmdparser.parse(words)[0], **self.opt_vals}, get_var("pod")
+        params, args = self.cmdparser.parse(words)
+        params.update(self.opt_vals)
+        pod = get_var("pod")
 
         def work() -> int:
-            dodo = common.dodo(options)
-            return replacing.make_way(pod, str(dodo.parent), options["locked"]) if dodo else 0
+            dodo = common.dodo(params)
+            understood = functools.partial(self._understood, params, args)
+            return replacing.make_way(pod, str(dodo.parent), params["locked"], understood) if dodo else 0
 
-        return common.guarded(work) if options["replace"] and pod else 0
+        return common.guarded(work) if params["replace"] and pod else 0
+
+    def _understood(self, params: Any, args: list[str]) -> int:
+        """Load the tasks, in a process of its own, as one who only looks does, and find those that are asked for.
+
+        Exit code; what is wrong has been told.
+        """
+        from stages.graph import session
+
+        session.HANDOVER.only_reading = True
+        self._execute = self._found
+        try:
+            with nowhere.explained():
+                return int(super().execute(params, args) or 0)
+        except (CmdParseError, InvalidCommand, InvalidDodoFile, InvalidTask) as error:
+            print(f"ERROR: {self._explained(error) if isinstance(error, InvalidCommand) else error}", file=sys.stderr)
+            return 3
+
+    def _found(self, auto_delayed_regex: bool) -> int:
+        """In the place of doit's, which would go on to run them."""
+        TaskControl(self.task_list, auto_delayed_regex=auto_delayed_regex).process(self.sel_tasks)
+        return 0
 
     def _is_plain(self) -> bool:
         """Whether nothing was asked for but the start of one pod, on the command line and in doit's configuration."""

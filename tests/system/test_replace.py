@@ -136,6 +136,38 @@ def test_with_tasks_of_its_own_a_spec_that_is_wrong_ends_nothing(project: Projec
     assert old.poll() is None and "running" in project.doit("status", "pod=web").out
 
 
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("words", ["pod=web manifets", "pod=web pods=web", "pod=other pod=web", "pod=web app:nobody"])
+def test_a_mistake_on_the_command_line_ends_nothing(
+    project: Project, old: subprocess.Popen[str], words: str, own: bool
+) -> None:
+    """The pod ended, and then doit told what was wrong."""
+    if own:
+        with open(project.root / "dodo.py", "a") as dodo:
+            dodo.write("# changed\n")
+    refused = project.doit("run", "--replace", *words.split())
+    assert refused.code == 3 and "Traceback" not in refused.err, refused
+    assert old.poll() is None and "running" in project.doit("status", "pod=web").out
+
+
+def test_in_a_folder_below_that_doit_does_not_look_above_ends_nothing(
+    project: Project, old: subprocess.Popen[str]
+) -> None:
+    project.away = project.root / "images"
+    refused = project.doit("run", "--replace", "pod=web")
+    project.away = None
+    assert refused.code == 3 and "there is one above" in refused.err, refused
+    assert old.poll() is None
+
+
+def test_a_dodo_py_that_cannot_be_loaded_ends_nothing(project: Project, old: subprocess.Popen[str]) -> None:
+    with open(project.root / "dodo.py", "a") as dodo:
+        dodo.write("import nothing_of_that_name\n")
+    refused = project.doit("run", "--replace", "pod=web")
+    assert refused.code != 0 and "nothing_of_that_name" in refused.err
+    assert old.poll() is None
+
+
 def test_interrupted_while_the_pod_does_not_end(project: Project, old: subprocess.Popen[str]) -> None:
     """Its process is stopped, so it cannot end; the command can."""
     os.kill(old.pid, signal.SIGSTOP)
