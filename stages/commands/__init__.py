@@ -1,11 +1,21 @@
 """The doit commands of our own."""
 
+import os
 import sys
 from gc import freeze
 
 from stages.linux import process
 
 process.collect_seldom()
+
+
+# The variable by which doit is told of another dodo.py than the one here.
+DODO_VARIABLE = "DOIT_FILE"
+
+
+def has_dodo() -> bool:
+    """Whether the dodo.py that doit would load, told by no option, is this folder's."""
+    return DODO_VARIABLE not in os.environ and os.path.isfile("dodo.py")
 
 
 def only_pod(words: list[str]) -> str | None:

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stages.commands import DODO_VARIABLE
 from stages.graph import project, words
 
 if TYPE_CHECKING:
@@ -50,6 +51,6 @@ def run(line: list[str]) -> int | None:
 def _has_options() -> bool:
     """Whether doit may have options here; what it could not read either has none."""
     try:
-        return "DOIT_FILE" in os.environ or project.has_options(Path.cwd())
+        return DODO_VARIABLE in os.environ or project.has_options(Path.cwd())
     except OSError:
         return False

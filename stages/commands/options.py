@@ -7,15 +7,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.base.errors import PodwrightError
+from stages.commands import DODO_VARIABLE
 
-# What an option is: doit's description of one (doit.cmdparse.CmdOption).
+# What an option is: doit's description of one (doit.cmdparse.CmdOption). Its variable is read by doit alone.
 Option = Mapping[str, Any]
 
 _FILE = "the dodo.py of the project, if it is not the one here or in a folder above"
 _DOITS = "doit's, and changes nothing here"
 # doit's options for a project, of which only the first matters to commands that load no tasks.
 OF_PROJECT: tuple[Option, ...] = (
-    {"name": "dodoFile", "short": "f", "long": "file", "default": "dodo.py", "type": str, "help": _FILE},
+    {
+        "name": "dodoFile",
+        "short": "f",
+        "long": "file",
+        "default": "dodo.py",
+        "type": str,
+        "env_var": DODO_VARIABLE,
+        "help": _FILE,
+    },
     {"name": "cwdPath", "short": "d", "long": "dir", "default": None, "type": str, "help": _DOITS},
     {"name": "seek_file", "short": "k", "long": "seek-file", "default": False, "type": bool, "help": _DOITS},
 )

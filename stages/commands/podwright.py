@@ -11,7 +11,7 @@ import os
 import sys
 
 from stages.base import streams
-from stages.commands import only_pod, with_packages
+from stages.commands import has_dodo, only_pod, with_packages
 from stages.pod import again
 
 TYPE_CHECKING = False
@@ -48,7 +48,7 @@ def _until_interrupted(work: Callable[[], int]) -> int:
 def _podwright() -> int:
     words = _asked()
     pod = only_pod([word for word in words if word not in ("--locked", "--replace")])
-    if words[:1] == ["run"] and pod is not None and os.path.isfile("dodo.py"):
+    if words[:1] == ["run"] and pod is not None and has_dodo():
         code = _started(pod, locked="--locked" in words, replace="--replace" in words)
         if code is not None:
             return code
@@ -69,7 +69,7 @@ def _podwright() -> int:
 def _doit() -> int:
     words = _asked()
     pod = only_pod(words)
-    if pod is not None and os.path.isfile("dodo.py"):
+    if pod is not None and has_dodo():
         code = again.start(os.getcwd(), pod, known_dodo=True, light=True)
         if code is not None:
             return code

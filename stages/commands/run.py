@@ -19,7 +19,7 @@ from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
 from stages.base import streams
 from stages.base.errors import worded
-from stages.commands import common, locked, nowhere, only_pod, replacing, spare_loaded
+from stages.commands import common, has_dodo, locked, nowhere, only_pod, replacing, spare_loaded
 from stages.pod import again
 
 # Commands of docker, podman and kubectl, and what does the same here.
@@ -81,7 +81,7 @@ class Run(DoitRun):  # type: ignore[misc]
     def parse_execute(self, in_args: list[str]) -> int:
         """As doit's; but a start that was made before, by nothing but `pod=`, is made again without loading tasks."""
         streams.ensure()
-        if self._is_plain() and os.path.isfile("dodo.py"):
+        if self._is_plain() and has_dodo():
             code = again.start(os.getcwd(), get_var("pod"), known_dodo=True)
             if code is not None:
                 return code

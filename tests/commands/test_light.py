@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -65,19 +66,35 @@ def test_options_before_the_command_count(tmp_path: Path) -> None:
     assert said(tmp_path, "-f project/dodo.py check", "podwright")[1] == "0 of 0 specs are right\n"
 
 
+def test_the_dodo_py_that_doits_variable_names_is_the_projects(tmp_path: Path) -> None:
+    """It was forgotten, as doit's own reader of options was not asked any more; and a run never knew of it."""
+    make_project(tmp_path / "here")
+    make_project(tmp_path / "there")
+    app = "{name: web, image: images/none.aci}"
+    (tmp_path / "there/pods/web.yaml").write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web, uid: 5d2f9a86-41c3-4b0b-8a0d-9b7e6c5d4e22}\n"
+        f"spec: {{containers: [{app}]}}\n"
+    )
+    named = {"DOIT_FILE": str(tmp_path / "there/dodo.py")}
+    for program in ("doit.doit_cmd", "podwright"):
+        assert said(tmp_path / "here", "check", program, named)[:2] == (0, "1 of 1 specs are right\n")
+        assert said(tmp_path / "here", "check -f dodo.py", program, named)[1] == "0 of 0 specs are right\n"
+        assert "no pod" not in said(tmp_path / "here", "run pod=web", program, named)[2]
+
+
 def make_project(folder: Path) -> None:
     (folder / "pods").mkdir(parents=True)
     (folder / "dodo.py").write_text((ROOT / "dodo.py").read_text())
 
 
-def said(folder: Path, line: str, by: str) -> tuple[int, str, str]:
+def said(folder: Path, line: str, by: str, more: Mapping[str, str] | None = None) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command line in a project, by doit itself or by our script."""
     programs = {
         "doit.doit_cmd": "from stages.commands.main import Main; sys.exit(Main().run(sys.argv[1:]))",
         "podwright": "from stages.commands.podwright import main; sys.exit(main())",
     }
     start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {programs[by]}"
-    environment = {"PATH": "/usr/bin:/bin", "PODWRIGHT_DIR": str(folder / "data")}
+    environment = {"PATH": "/usr/bin:/bin", "PODWRIGHT_DIR": str(folder / "data"), **(more or {})}
     command = [sys.executable, "-Bc", start, *line.split()]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
