@@ -63,17 +63,24 @@ def end(pod: Found, force: bool = False, seconds: int | None = None, wait: bool 
     patience = _PATIENCE + round(0 if force else facts.grace(pod.paths)) if seconds is None else seconds
     root = lifecycle.stage1_root(common.data(), pod.paths)
     program = stage1.program(root, found.entrypoint("stop"))
-    argv = [program, *(["--force"] if force else []), pod.uuid]
-    done = subprocess.run(
-        argv,
-        executable=stage1.executable(root, program),
-        preexec_fn=lambda: inside.join(pod.paths),
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    if done.returncode:
-        raise PodError(f"stage1's stop of pod {pod.called} ended with {done.returncode}", reason="stop")
+    code = _asked(pod, stage1.executable(root, program), [program, *(["--force"] if force else []), pod.uuid])
+    if code:
+        raise PodError(f"stage1's stop of pod {pod.called} ended with {code}", reason="stop")
     if wait and not locks.wait(pod.paths.root, patience):
         hint = f"wait for it with `doit status pod={pod.called} --wait`, or use --force"
         raise PodError(f"pod {pod.called} still runs after {patience} seconds", hint=hint, reason="stop-timeout")
     return True
+
+
+def _asked(pod: Found, program: str, argv: list[str]) -> int:
+    """Run stage1's stop where the pod's mounts are; how it ended. Raises PodError, OSError."""
+    try:
+        return subprocess.run(
+            argv,
+            executable=program,
+            preexec_fn=lambda: inside.join(pod.paths),
+            stdin=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+    except subprocess.SubprocessError as error:
+        raise PodError(f"pod {pod.called} went while it was asked to end", reason="stop") from error

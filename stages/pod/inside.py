@@ -6,6 +6,7 @@ stage1's `enter` and `stop` find them below their working directory; ours find t
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from stages.base import files
@@ -25,8 +26,9 @@ def join(pod: PodPaths) -> None:
     another namespace with the pod in it, only the directory changes.
     """
     for pid in _candidates(pod):
-        if _joined(pod, pid):
-            break
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended while it was looked at
+            if _joined(pod, pid):
+                break
     os.chdir(pod.root)
 
 

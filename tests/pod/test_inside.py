@@ -40,6 +40,14 @@ def test_an_id_that_was_used_again_is_nobody_s(pod: PodPaths, text: str | None) 
     assert os.getcwd() == str(pod.root)
 
 
+def test_a_process_that_ends_while_it_is_looked_at_is_passed_over(
+    pod: PodPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inside, "_candidates", lambda _: [99999999])
+    inside.join(pod)
+    assert os.getcwd() == str(pod.root)
+
+
 @pytest.mark.contract("M 23")
 def test_a_program_s_name_may_hold_parentheses_and_blanks(pod: PodPaths, tmp_path: Path) -> None:
     program = tmp_path / "a) S (b"
