@@ -41,6 +41,8 @@ class PodCommand:
     cmd_options: tuple[Option, ...] = ()
     # Whether what follows `--` is a command line for somebody else; else these are words like the others.
     carries_command = False
+    # Whether it loads the project's tasks after all, which may have variables of their own.
+    loads_tasks = False
     # What a command about the whole host is not: about a pod. The words that say what is, for a hint.
     instead = ""
 
@@ -82,7 +84,7 @@ class PodCommand:
         except UsageError as error:
             hint = "a command comes after `--`" if self.carries_command else f"see `doit help {self.called()}`"
             raise UsageError(error.sentence, hint=hint) from error
-        variables.check()
+        variables.check(self.loads_tasks)
         if self.instead and (asked := pods_asked(rest)):
             raise PodwrightError(
                 f"{self.called()} is for the whole host, not for {asked[0]!r}", hint=self.instead, reason="words"

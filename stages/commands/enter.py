@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.base.errors import PodError
 from stages.commands import common
+from stages.graph import words as variables
 from stages.pod import facts, find, inside, lifecycle, stage1
 
 _APP = {"name": "app", "long": "app", "short": "a", "default": "", "type": str, "help": "which app, if several"}
@@ -23,7 +24,7 @@ class Enter(common.PodCommand):
     carries_command = True
 
     def do(self, options: Any, words: list[str]) -> int:
-        variable, command = _split(sys.argv[1:])
+        variable = variables.pod()
         if len(words) > (variable is None):
             hint = "it comes after `--`: doit enter pod=NAME -- COMMAND ARGS..."
             raise PodError(f"is {words[-1]!r} the command?", hint=hint, reason="no-dashes")
@@ -36,20 +37,13 @@ class Enter(common.PodCommand):
         entrypoint = stage1.interface(pod.paths).entrypoint("enter")
         root = lifecycle.stage1_root(common.data(), pod.paths)
         program = stage1.program(root, entrypoint)
-        argv = [program, f"--pid={pid}", f"--appname={app}", "--", *(command or _DEFAULT)]
+        argv = [program, f"--pid={pid}", f"--appname={app}", "--", *(variables.behind_dashes() or _DEFAULT)]
         sys.stdout.flush()
         inside.join(pod.paths)
         try:
             os.execv(stage1.executable(root, program), argv)
         except OSError as error:
             raise PodError(f"cannot execute stage1's program {program}: {error.strerror}", reason="enter") from error
-
-
-def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """`pod=` before the first `--`, and the words after it: doit reads both as if nothing separated them."""
-    cut = arguments.index("--") if "--" in arguments else len(arguments)
-    pods = [word.removeprefix("pod=") for word in arguments[:cut] if word.startswith("pod=")]
-    return (pods[-1] if pods else None), arguments[cut + 1 :]
 
 
 def _app(apps: tuple[str, ...], asked: str) -> str:

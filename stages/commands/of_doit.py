@@ -9,6 +9,7 @@ from doit.cmdparse import CmdOption
 
 from stages.commands import light
 from stages.commands.common import PodCommand
+from stages.graph import words
 
 
 class _Plugin(Command):  # type: ignore[misc]
@@ -23,7 +24,7 @@ class _Plugin(Command):  # type: ignore[misc]
     def parse_execute(self, in_args: list[str]) -> int:
         """What the words say; where they are silent, what doit knows: by configuration, environment, words before."""
         known, _ = self.cmdparser.parse([])
-        return self.ours().main(in_args, {**known, **self.opt_vals})
+        return self.ours().main(words.whole(in_args), {**known, **self.opt_vals})
 
 
 def __getattr__(name: str) -> type[_Plugin]:

@@ -13,6 +13,7 @@ from stages.base.errors import PodError
 from stages.commands import common
 from stages.commands.locked import LOCKED, hold
 from stages.graph import direct, project
+from stages.graph import words as variables
 from stages.images.lockfile import Hold
 from stages.linux import child
 from stages.spec.catalog import Catalog
@@ -29,6 +30,7 @@ class Prepare(common.PodCommand):
     doc_purpose = "prepare the pods of this project, or those that are named, without starting them"
     doc_usage = "[--locked] [pod=NAME | NAME...]"
     cmd_options = (LOCKED,)
+    loads_tasks = True
 
     def do(self, options: Any, words: list[str]) -> int:
         dodo, held = self.needed(), hold(options)
@@ -56,8 +58,8 @@ def _way(dodo: Path, held: Hold) -> Callable[[str], int]:
 
     def by_doit(pod: str) -> int:
         os.chdir(dodo.parent)
-        sys.argv[1:] = words = ["-f", str(dodo), "run", *_HELD[held], f"pod={pod}", _LAST]
-        return int(DoitMain().run(words) or 0)
+        sys.argv[1:] = line = ["-f", str(dodo), "run", *_HELD[held], *variables.own(), f"pod={pod}", _LAST]
+        return int(DoitMain().run(line) or 0)
 
     return by_doit
 

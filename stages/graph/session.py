@@ -42,12 +42,10 @@ def select(word: str | None, project: Path) -> Context | None:
     from doit.exceptions import InvalidCommand
 
     streams.ensure()
-    if typo := words.misspelt(word):
-        raise InvalidCommand(f"there is nothing called {typo}=\n  hint: did you mean pod=?")
-    if word is None:
-        return None
     try:
-        words.check()
+        words.check(by_tasks=True)
+        if word is None:
+            return None
         command = _command()
         context = chosen(word, project, reading=command not in ("run", "clean"), hold=HANDOVER.hold)
         if command == "run":

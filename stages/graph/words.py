@@ -7,8 +7,13 @@ import sys
 from stages.base.errors import PodError
 
 
-def check() -> None:
-    """Raise PodError when the command line names a pod more than once: doit would go by the last, and say nothing."""
+def check(by_tasks: bool) -> None:
+    """Raise PodError for a variable that nobody would hear; doit says nothing of it.
+
+    by_tasks: tasks are loaded, which may have variables of their own.
+    """
+    if typo := misspelt(pod()):
+        raise PodError(f"there is nothing called {typo}=", hint="did you mean pod=?", reason="variable")
     asked = [word.removeprefix("pod=") for word in variables() if word.startswith("pod=")]
     if len(asked) > 1:
         names = " ".join(asked)
@@ -17,6 +22,9 @@ def check() -> None:
             hint=f"one command for each; those that take several pods take words, as `doit prepare {names}`",
             reason="too-many",
         )
+    if unheard := [] if by_tasks else own():
+        hint = "a word with = in it comes after `--`"
+        raise PodError(f"{unheard[0]!r} is a variable, and nothing asks for it", hint=hint, reason="variable")
 
 
 def misspelt(word: str | None) -> str | None:
@@ -27,6 +35,8 @@ def misspelt(word: str | None) -> str | None:
     names = [one.partition("=")[0] for one in variables()]
     if word is not None:
         return next((name for name in names if name != "pod" and name.lower() in ("pod", "pods")), None)
+    if not names:
+        return None
     import difflib
 
     return next((name for name in names if difflib.get_close_matches(name.lower(), ["pod"])), None)
@@ -34,9 +44,23 @@ def misspelt(word: str | None) -> str | None:
 
 def variables() -> list[str]:
     """The words of the command line that doit takes for variables."""
-    words = sys.argv[1:]
-    own = words[: words.index("--")] if "--" in words else words
-    return list(filter(_is_variable, own))
+    return list(filter(_is_variable, _parted(sys.argv[1:])[0]))
+
+
+def own() -> list[str]:
+    """The variables that are not ours: those of a project's own tasks."""
+    return [word for word in variables() if not word.startswith("pod=")]
+
+
+def behind_dashes() -> list[str]:
+    """What follows the first `--` of the command line."""
+    return _parted(sys.argv[1:])[1][1:]
+
+
+def whole(words: list[str]) -> list[str]:
+    """Words that doit has read, with those behind `--` as they were: stock doit takes variables out of these too."""
+    before, after = _parted(words)
+    return [*before, "--", *behind_dashes()] if after else words
 
 
 def pod() -> str | None:
@@ -49,8 +73,14 @@ def others(words: list[str]) -> list[str]:
 
     What follows `--` is left alone: it is somebody else's.
     """
+    before, after = _parted(words)
+    return [*(word for word in before if word and not _is_variable(word)), *after]
+
+
+def _parted(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words before the first `--`, and the others, which begin with it."""
     cut = words.index("--") if "--" in words else len(words)
-    return [*(word for word in words[:cut] if word and not _is_variable(word)), *words[cut:]]
+    return words[:cut], words[cut:]
 
 
 def _is_variable(word: str) -> bool:

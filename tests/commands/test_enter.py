@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from stages.base.errors import PodError
 from stages.commands import enter
+from stages.graph import words
 
 
 @pytest.mark.parametrize(
@@ -18,8 +21,11 @@ from stages.commands import enter
         ("enter pod= --", "", []),
     ],
 )
-def test_only_what_stands_before_the_dashes_is_ours(line: str, pod: str | None, command: list[str]) -> None:
-    assert enter._split(line.split()) == (pod, command)
+def test_only_what_stands_before_the_dashes_is_ours(
+    line: str, pod: str | None, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["doit", *line.split()])
+    assert (words.pod(), words.behind_dashes()) == (pod, command)
 
 
 def test_the_app_is_the_only_one_or_the_one_that_is_named() -> None:

@@ -38,6 +38,31 @@ LINES = (
 )
 
 
+@pytest.mark.parametrize(
+    ("line", "said_of_it"),
+    [
+        ("images verify name=x", "'name=x'"),
+        ("images import https://127.0.0.1:1/a?b=c", "'https://127.0.0.1:1/a?b=c'"),
+        ("trust add --prefix example.com/x key=1.asc", "'key=1.asc'"),
+        ("lock Pod=web", "did you mean pod=?"),
+        ("prepare pods=web", "did you mean pod=?"),
+        ("gc dry=1", "'dry=1'"),
+    ],
+)
+@pytest.mark.parametrize("program", ["doit.doit_cmd", "podwright"])
+def test_a_word_that_nobody_would_hear_is_refused(line: str, said_of_it: str, program: str, tmp_path: Path) -> None:
+    """doit takes it for a variable: all images were verified, all pods locked, and another key was trusted."""
+    make_project(tmp_path)
+    code, out, err = said(tmp_path, line, program)
+    assert (code, out) == (1, "") and said_of_it in err, err
+
+
+@pytest.mark.parametrize("program", ["doit.doit_cmd", "podwright", "stock"])
+def test_behind_the_dashes_it_is_a_word_like_others(program: str, tmp_path: Path) -> None:
+    make_project(tmp_path)
+    assert said(tmp_path, "rm -- a=b", program)[2].startswith("ERROR: no pod 'a=b'")
+
+
 @pytest.mark.parametrize("line", LINES)
 def test_as_with_doit(line: str, tmp_path: Path) -> None:
     make_project(tmp_path)
@@ -91,6 +116,7 @@ def said(folder: Path, line: str, by: str, more: Mapping[str, str] | None = None
     """Exit code, stdout and stderr of a command line in a project, by doit itself or by our script."""
     programs = {
         "doit.doit_cmd": "from stages.commands.main import Main; sys.exit(Main().run(sys.argv[1:]))",
+        "stock": "from doit.doit_cmd import DoitMain; sys.exit(DoitMain().run(sys.argv[1:]))",
         "podwright": "from stages.commands.podwright import main; sys.exit(main())",
     }
     start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {programs[by]}"

@@ -243,6 +243,14 @@ def test_prepare_takes_all_pods_whatever_becomes_of_one(project: Project) -> Non
     project.doit("rm", "bad")
 
 
+def test_prepare_tells_a_projects_own_tasks_of_their_variables(project: Project) -> None:
+    with open(project.root / "dodo.py", "a") as dodo:
+        dodo.write('\nimport sys\n\nprint("the stage is", get_var("stage"), file=sys.stderr)\n')
+    done = project.doit("prepare", "job", "stage=test", "other")
+    assert (done.code, done.out) == (0, "job is prepared\nother is prepared\n"), done.err
+    assert done.err.count("the stage is test\n") == 2, done.err
+
+
 def test_prepare_leaves_its_input_to_the_caller(project: Project) -> None:
     """`while read pod; do doit prepare $pod; done`: what prepares a pod would take the other lines."""
     with open(project.root / "dodo.py", "a") as dodo:
