@@ -14,6 +14,7 @@ from stages import mount_overlay
 from stages.base import files, place
 from stages.base.errors import PodwrightError
 from stages.graph import steps
+from stages.graph.project import CONFIGURATION
 from stages.graph.steps import Step
 from stages.graph.witness import Witness
 from stages.images.lockfile import Hold
@@ -21,8 +22,6 @@ from stages.linux import host
 from stages.pod import again, labels, lifecycle, mounts, stage1
 from stages.pod.context import STAGE1, Context
 from stages.spec.model import HostPath
-
-_OPTIONS = ("pyproject.toml", "doit.cfg")
 
 
 def keep(witness: Witness, word: str, plan: dict[str, Any], asked: Sequence[Step], *, dodo: bool) -> None:
@@ -38,7 +37,7 @@ def keep(witness: Witness, word: str, plan: dict[str, Any], asked: Sequence[Step
             # What is not synced a power failure may leave with its inode and its times, and without its bytes.
             witness.saw(host.BOOT)
             # Options may make it a start of another kind: doit's.
-            for name in _OPTIONS:
+            for name in CONFIGURATION:
                 witness.saw(name)
             if dodo:
                 _doit(witness)
