@@ -10,7 +10,7 @@ from stages.base.errors import PodError, SpecError
 from stages.base.paths import DataDir, PodPaths
 from stages.base.records import NamedTuple
 from stages.spec import names
-from stages.spec.catalog import SHORTEST_PREFIX, Catalog
+from stages.spec.catalog import Catalog, begins
 
 
 class Found(NamedTuple):
@@ -65,14 +65,7 @@ def _listed(data: DataDir) -> list[str]:
 def _by_directory(data: DataDir, word: str) -> list[Found]:
     known = every(data)
     exact = [pod for pod in known if word in (pod.name, pod.uuid)]
-    return exact or [pod for pod in known if _begins(pod.uuid, word.lower())]
-
-
-def _begins(uuid: str, word: str) -> bool:
-    """Whether the word is the beginning of the UUID, with its dashes or without."""
-    if len(word.replace("-", "")) < SHORTEST_PREFIX:
-        return False
-    return uuid.startswith(word) or uuid.replace("-", "").startswith(word)
+    return exact or [pod for pod in known if begins(pod.uuid, word)]
 
 
 def _only(found: list[Found], word: str) -> Found:

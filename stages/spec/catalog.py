@@ -100,7 +100,7 @@ class Catalog:
         ):
             if wanted:
                 return wanted[0]
-        found = [file for file, row in rows.items() if _begins(row.uid, word)]
+        found = [file for file, row in rows.items() if begins(row.uid, word)]
         if len({rows[file].uid for file in found}) > 1:
             pods = ", ".join(f"{rows[file].name} ({rows[file].uid})" for file in found)
             raise SpecError(f"{word!r} is the beginning of several UUIDs: {pods}", reason="ambiguous-pod")
@@ -212,15 +212,15 @@ class Catalog:
 
 def _spec_state(entry: os.DirEntry[str]) -> os.stat_result | None:
     """The stat of a spec file; None for what is none, or is gone by now."""
-    if entry.name.startswith(".") or not entry.name.endswith(SUFFIXES) or not entry.is_file():
+    if entry.name.startswith(".") or not entry.name.endswith(SUFFIXES):
         return None
     try:
-        return entry.stat()
-    except FileNotFoundError:
+        return entry.stat() if entry.is_file() else None
+    except OSError:  # a link that leads to itself, or through a folder that is not ours to look into
         return None
 
 
-def _begins(uid: str, word: str) -> bool:
+def begins(uid: str, word: str) -> bool:
     """Whether `word` is the beginning of a UUID, with its dashes or without."""
     lowered = word.lower()
     if len(lowered.replace("-", "")) < SHORTEST_PREFIX:

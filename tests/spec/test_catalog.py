@@ -165,6 +165,7 @@ def test_unusual_neighbours_do_not_hurt(project: Path, cache: Path) -> None:
     pods = project / "pods"
     (pods / "folder.yaml").mkdir()
     (pods / "gone.yaml").symlink_to("nowhere")
+    (pods / "round.yaml").symlink_to("round.yaml")
     (pods / ".hidden.yaml").write_text("a: [")
     (pods / "web.yaml~").write_text("a: [")
     (pods / "README.md").write_text("hello")
