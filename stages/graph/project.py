@@ -11,7 +11,8 @@ DODO = "dodo.py"
 # Where doit looks for its options.
 CONFIGURATION = ("pyproject.toml", "doit.cfg")
 # The key `doit` somewhere in pyproject.toml, which is [tool.doit] in one of its spellings; tomllib takes 10 ms to load.
-_OPTIONS = re.compile(rb"""(^|[\[{,.])\s*(["']?)doit\2\s*[].=]""", re.MULTILINE)
+# Before a bracket only behind a dot: a list of dependencies may end with it.
+_OPTIONS = re.compile(rb"""(^|[\[{,.])\s*(["']?)doit\2\s*[.=]|\.\s*(["']?)doit\3\s*\]""", re.MULTILINE)
 
 
 # What to say where there is none.

@@ -182,6 +182,7 @@ def test_the_graph_that_podwright_knows_is_that_of_dodo() -> None:
     [
         ('[project]\ndependencies = ["doit==0.37",\n  "doit>=0.37"]\n[project.entry-points."doit.COMMAND"]\n', True),
         ('[tool.mypy]\nmodule = ["doit.*"] # doit\n', True),
+        ('[project]\ndependencies = [\n  "podwright", "doit"]\n', True),
         ("[tool.doit]\n", False),
         ("[tool.doit.commands.run]\nalways = true\n", False),
         ('[ tool . "doit" ]\n', False),
