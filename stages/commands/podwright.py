@@ -52,18 +52,7 @@ def _podwright() -> int:
         code = _started(pod, locked="--locked" in words, replace="--replace" in words)
         if code is not None:
             return code
-    with_packages()
-    from stages.commands import light
-
-    code = light.run(words)
-    if code is not None:
-        return code
-    from stages.commands.common import guarded
-    from stages.commands.main import Main, end_with_reader, look_once
-
-    look_once()
-    end_with_reader(words)
-    return guarded(lambda: int(Main().run(words) or 0))
+    return _done(words, stock=False)
 
 
 def _doit() -> int:
@@ -73,6 +62,11 @@ def _doit() -> int:
         code = again.start(os.getcwd(), pod, known_dodo=True, light=True)
         if code is not None:
             return code
+    return _done(words, stock=True)
+
+
+def _done(words: list[str], *, stock: bool) -> int:
+    """Do one of our commands, or have doit do it, as it is or with what `podwright` adds to it. Exit code."""
     with_packages()
     from stages.commands import light
 
@@ -81,11 +75,12 @@ def _doit() -> int:
         return code
     from doit.doit_cmd import DoitMain
 
-    from stages.commands.main import end_with_reader, look_once
+    from stages.commands.common import guarded
+    from stages.commands.main import Main, end_with_reader, look_once
 
     look_once()
     end_with_reader(words)
-    return int(DoitMain().run(words) or 0)
+    return guarded(lambda: int((DoitMain if stock else Main)().run(words) or 0))
 
 
 def _asked() -> list[str]:
