@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from os.path import isdir, isfile
 from pathlib import Path
 
 from stages.base import files
@@ -21,8 +22,8 @@ EMPTY = "no pods: put a spec into pods/"
 
 
 def above() -> Path | None:
-    """The nearest folder above the working directory that is a project."""
-    return next((one for one in Path.cwd().parents if (one / DODO).is_file() and (one / "pods").is_dir()), None)
+    """The nearest folder above the working directory that is a project. What we may not look into is none."""
+    return next((one for one in Path.cwd().parents if isfile(one / DODO) and isdir(one / "pods")), None)
 
 
 def has_options(folder: Path) -> bool:

@@ -286,6 +286,16 @@ def test_nobody_but_root_gets_sentences(open_path: Path) -> None:
     assert "damaged" not in listed and listed.count("(only root may look)") == 2, listed
 
 
+def test_where_nobody_but_root_may_look_around_sentences_too(open_path: Path) -> None:
+    """Whether a project lies above was asked, and could not be."""
+    project = made_in(open_path / "closed")
+    (open_path / "closed").chmod(0o700)
+    project.program = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(DOIT)]
+    for words in (("why", "pod=job"), ("run", "pod=job"), ("list",), ("ps",), ()):
+        told = project.doit(*words)
+        assert told.code != 0 and "ERROR: " in told.err and "Traceback" not in told.err, (words, told)
+
+
 def test_the_host_is_found_able(project: Project) -> None:
     done = project.doit("doctor")
     assert done.code == 0, done.out
