@@ -28,7 +28,7 @@ def try_lock(directory: str | PathLike[str], *, exclusive: bool = True) -> int |
         except BaseException:
             os.close(descriptor)
             raise
-        if _is_still(directory, descriptor):
+        if is_still(directory, descriptor):
             return descriptor
         os.close(descriptor)
 
@@ -41,7 +41,7 @@ def shared(path: str | PathLike[str]) -> int:
     return descriptor
 
 
-def _is_still(path: str | PathLike[str], descriptor: int) -> bool:
+def is_still(path: str | PathLike[str], descriptor: int) -> bool:
     """Whether the name still leads to what was opened."""
     opened = os.fstat(descriptor)
     try:

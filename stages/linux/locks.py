@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stages.base.files import make_directory
-from stages.linux.flock import shared, try_lock
+from stages.linux.flock import is_still, shared, try_lock
 
 __all__ = ["held", "is_locked", "shared", "tried", "try_lock", "wait"]
 
@@ -82,9 +82,22 @@ def tried(path: Path) -> Iterator[bool]:
 def held(path: Path, *, exclusive: bool = True) -> Iterator[None]:
     """Hold the lock file `path` (made if missing) during the block, waiting for it. The file stays."""
     make_directory(path.parent)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _waited_for(path, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
         yield
     finally:
+        os.close(descriptor)
+
+
+def _waited_for(path: Path, operation: int) -> int:
+    """A locked descriptor. Who had the lock may have taken the file away: then it is another file's that counts."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, operation)
+            if is_still(path, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)

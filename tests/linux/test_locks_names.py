@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,3 +44,21 @@ def test_a_wait_without_a_limit_ends_when_the_holder_dies(tmp_path: Path) -> Non
     assert not locks.wait(tmp_path, 0)
     holder.communicate(b"\n")
     assert locks.wait(tmp_path)
+
+
+def test_a_lock_file_that_is_taken_away_while_it_is_waited_for_is_waited_for_anew(tmp_path: Path) -> None:
+    """As a collection does with a tree's: who waited held a file without a name, beside whoever came after it."""
+    lock, waits = tmp_path / "lock", threading.Event()
+
+    def wait() -> bool:
+        waits.set()
+        with locks.held(lock), locks.tried(lock) as another:
+            return another
+
+    with ThreadPoolExecutor() as others:
+        with locks.held(lock):
+            waiting = others.submit(wait)
+            waits.wait()
+            time.sleep(0.1)
+            lock.unlink()
+        assert waiting.result() is False
