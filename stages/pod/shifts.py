@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stages.base import files
 from stages.base.digest import sha256_hex
-from stages.base.errors import HostError, PodError
+from stages.base.errors import FULL, HostError, PodError
 from stages.base.host_dir import HostDir
 from stages.base.paths import DataDir, PodPaths
 from stages.linux import locks
@@ -28,7 +28,7 @@ def held(data: DataDir, pod: PodPaths, host: HostDir) -> tuple[int, int]:
     """The pod's range, (first id, number of ids); taken now if it has none.
 
     Raises PodError when all are taken, and for a pod that has no directory: who only looks takes nothing. Raises
-    HostError when the host's other pods cannot be asked.
+    HostError when the host's other pods cannot be asked, OSError when the disk is full.
     """
     if not pod.root.is_dir():
         raise PodError("the pod was never begun, so it has no range of user ids", reason="not-begun")
@@ -41,6 +41,8 @@ def held(data: DataDir, pod: PodPaths, host: HostDir) -> tuple[int, int]:
             _make_known(data, host)
             return _choose(data, pod, host)
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise HostError(
             f"cannot find out which user ids other pods of this host have: {error.filename}: {error.strerror}",
             hint="PODWRIGHT_HOST_DIR names another place where the data directories of the host know of each other",
@@ -103,7 +105,11 @@ def _choose(data: DataDir, pod: PodPaths, host: HostDir) -> tuple[int, int]:
             os.symlink(pod.root.name, data.shifts / slot)
         except FileExistsError:
             continue
-        files.publish(pod.shift, slot.encode())
+        try:
+            files.publish(pod.shift, slot.encode())
+        except OSError:
+            (data.shifts / slot).unlink()  # what the pod does not know it would never give back
+            raise
         return start, COUNT
     raise PodError("no range of user ids is free", hint="`doit gc` removes pods that are over", reason="no-shift")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import random
@@ -55,6 +56,20 @@ def test_a_range_is_a_slot_below_the_signed_half(data: DataDir, host: HostDir, n
 def test_a_pod_keeps_its_range(data: DataDir, host: HostDir, new: Callable[[], PodPaths]) -> None:
     pod = new()
     assert shifts.held(data, pod, host) == shifts.held(data, pod, host)
+
+
+def test_a_full_disk_is_not_the_hosts_other_pods(
+    data: DataDir, host: HostDir, new: Callable[[], PodPaths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = new()
+
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(shifts.files, "publish", full)
+    with pytest.raises(OSError) as caught:
+        shifts.held(data, pod, host)
+    assert caught.value.filename == str(pod.shift) and os.listdir(data.shifts) == []
 
 
 @pytest.mark.contract("M.5 ranges collide")
