@@ -64,11 +64,8 @@ def renew(folder: Path, data: DataDir, spec: PodSpec, update: bool) -> list[str]
     context = Context(folder, data, spec, dict(os.environ), Terminal(sys.stderr), hold=Hold.NOTHING)
     file = lockfile.path(spec.path, spec.name)
     old = _known(file, update)
-    prepare_lock = locks.shared(data.prepare_lock)  # nobody collects what is being looked at
-    try:
+    with locks.held(data.prepare_lock, exclusive=False):  # nobody collects what is being looked at
         new = Lock({row: tuple(_row(context, row, old, update)) for row in context.image_rows})
-    finally:
-        os.close(prepare_lock)
     if old is None or lockfile.text(old) != lockfile.text(new):
         files.publish(file, lockfile.text(new), 0o644)
     return [f"{file.name}: {line}" for line in _changes(old or Lock({}), new)] or [f"{file.name} is as it was"]

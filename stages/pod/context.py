@@ -25,13 +25,13 @@ from stages.linux import overlay
 from stages.pod import labels, pins, ready, shifts, stage1
 from stages.pod.labels import Labels
 from stages.pod.pins import Pins
+from stages.spec import names
 from stages.spec.model import OverlayMode, PodSpec, Range, Users
 from stages.trees.recipe import Recipe
 from stages.trees.store import TreeStore
 
-# Words that tasks use where others have an app's name; no app may be called so (spec/checks.py).
-STAGE1 = "stage1"
-DEPENDENCIES = "dependencies"
+# Words that tasks use where others have an app's name; no app may be called so.
+STAGE1, DEPENDENCIES = names.RESERVED
 
 
 class Context:
