@@ -11,7 +11,7 @@ from stages import import_image
 from stages.base import data as data_dirs
 from stages.base import files
 from stages.base.digest import short
-from stages.base.errors import ImageError, PodwrightError, SpecError
+from stages.base.errors import ImageError, PodwrightError, SpecError, shown
 from stages.commands import common
 from stages.graph.terminal import Terminal
 from stages.images import bundle, lockfile
@@ -49,7 +49,7 @@ class Bundle(common.PodCommand):
             image_ids = _brought(context)
             with files.writing(target, 0o644) as out:
                 bundle.write(context.images, papers, image_ids, out)
-        print(f"{name}: {len(image_ids)} images, {common.size_text(target.stat().st_size)}")
+        print(f"{shown(name)}: {len(image_ids)} images, {common.size_text(target.stat().st_size)}")
         return 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.base import files, shipped
-from stages.base.errors import PodwrightError
+from stages.base.errors import PodwrightError, shown
 from stages.commands import common
 from stages.graph.project import DODO
 from stages.spec.catalog import FOLDER
@@ -32,5 +32,6 @@ class New(common.PodCommand):
         files.make_directory(folder.absolute() / FOLDER)
         if found != ours:
             files.publish(dodo.absolute(), ours, 0o644)
-        print(f"{folder.absolute()} is a project: specs go to {folder / FOLDER}/NAME.yaml, `doit check` reads them")
+        what = f"{folder.absolute()} is a project: specs go to {folder / FOLDER}/NAME.yaml, `doit check` reads them"
+        print(shown(what))
         return 0

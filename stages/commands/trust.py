@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.base import data as data_dirs
-from stages.base.errors import ImageError, PodwrightError
+from stages.base.errors import ImageError, PodwrightError, shown
 from stages.commands import common
 from stages.images import discovery, keys, openpgp, settings
 from stages.images.keys import Keystore, Trusted
@@ -100,7 +100,7 @@ def _add(store: Keystore, prefix: str, word: str, sure: bool) -> None:
     data = _fetched(word) if word.startswith(_WEB) else _read(word)
     key = openpgp.key(data, word)
     for_what = f"images of {prefix} and below" if prefix else "images of every name"
-    print(f"{word}\n{key.text()}", file=sys.stderr)
+    print(f"{shown(word)}\n{key.text()}", file=sys.stderr)
     if not sure and not _agreed(f"Trust this key for {for_what}? [y/N] "):
         raise PodwrightError(f"the key {key.fingerprint} is not trusted: it was not agreed to", reason="declined")
     store.add(key, data, prefix)

@@ -107,6 +107,11 @@ def test_the_dodo_py_that_doits_variable_names_is_the_projects(tmp_path: Path) -
         assert "no pod" not in said(tmp_path / "here", "run pod=web", program, named)[2]
 
 
+def test_a_name_that_no_terminal_can_write_is_told_as_far_as_it_goes(tmp_path: Path) -> None:
+    done = said(tmp_path, "new \udcff", "podwright", {"PYTHONIOENCODING": "utf-8:strict"})
+    assert done[0] == 0 and "\\udcff is a project" in done[1] and done[2] == ""
+
+
 def make_project(folder: Path) -> None:
     (folder / "pods").mkdir(parents=True)
     (folder / "dodo.py").write_text((ROOT / "dodo.py").read_text())
