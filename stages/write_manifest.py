@@ -23,8 +23,7 @@ def verdict(context: Context) -> Verdict:
     found = files.read_small(pod.manifest)
     if found is None:
         return Verdict.stale("the pod manifest is not written yet")
-    reasons = () if found == canonical(document) else compare(_read(found), document, "pod manifest")
-    return Verdict((*reasons, *_markers(context), *_left_over(context)))
+    return Verdict((*_changed(found, document), *_markers(context), *_left_over(context)))
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -45,6 +44,13 @@ def clean(context: Context) -> None:
     """Take them out of the pod."""
     for path in (context.pod.manifest, context.pod.overlay_prepared, context.pod.private_users_prepared):
         files.discard(path, context.data.garbage)
+
+
+def _changed(found: bytes, document: manifest.Document) -> tuple[Reason, ...]:
+    if found == canonical(document):
+        return ()
+    # Python finds values equal that others do not, as 1 and true.
+    return compare(_read(found), document, "pod manifest") or (Reason("the pod manifest is in other bytes"),)
 
 
 def _read(data: bytes) -> Any:

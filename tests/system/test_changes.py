@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gzip
+import json
 import os
 import shutil
 import sqlite3
@@ -153,6 +154,12 @@ def reformatted(bench: Bench) -> None:
     path.write_text("# a comment\n" + path.read_text().replace("name: web", "name:   web"))
 
 
+def other_bytes(bench: Bench) -> None:
+    """Values that Python finds equal, as 1 and true, are not for everybody who reads a manifest."""
+    manifest = bench.pod / "pod"
+    manifest.write_text(json.dumps(json.loads(manifest.read_bytes()), indent=1))
+
+
 def forgotten(bench: Bench) -> None:
     (bench.pod / "doit.db").unlink()
 
@@ -250,6 +257,7 @@ TABLE = {
     "database corrupted": Row(corrupted, set()),
     "pod manifest lost": Row(lambda bench: (bench.pod / "pod").unlink(), {"manifest"}),
     "pod manifest edited": Row(lambda bench: (bench.pod / "pod").write_text("{}"), {"manifest"}),
+    "pod manifest, the same in other bytes": Row(other_bytes, {"manifest"}),
     "an app's manifest lost": Row(lambda bench: (bench.pod / "appsinfo/web/manifest").unlink(), {"app:web"}),
     "records lost": Row(without_records, {"stage1", "app:web", "app:side"}),
     "pod directory deleted": Row(lambda bench: shutil.rmtree(bench.pod), ALL_PLACED),
