@@ -9,6 +9,7 @@ from typing import Any
 from stages.base.errors import PodError
 from stages.commands import common
 from stages.graph import words as variables
+from stages.linux import process
 from stages.pod import facts, find, inside, lifecycle, stage1
 
 _APP = {"name": "app", "long": "app", "short": "a", "default": "", "type": str, "help": "which app, if several"}
@@ -40,6 +41,7 @@ class Enter(common.PodCommand):
         argv = [program, f"--pid={pid}", f"--appname={app}", "--", *(variables.behind_dashes() or _DEFAULT)]
         sys.stdout.flush()
         inside.join(pod.paths)
+        process.default_signals()
         try:
             os.execv(stage1.executable(root, program), argv)
         except OSError as error:
