@@ -913,6 +913,67 @@ def test_the_host_s_null_device_is_nobody_else_s_while_an_app_runs(pod: HandMade
     assert {(one.st_uid, one.st_gid, one.st_mode) for one in (before, during, after)} == {(0, 0, 0o20666)}
 
 
+def entered(pod: HandMadePod, process: subprocess.Popen[str], *command: str) -> list[str]:
+    return [pod.entrypoint("enter"), f"--pid={process.pid}", "--appname=web", "--", *command]
+
+
+@pytest.mark.parametrize("user", ["0", "1000"])
+def test_what_the_caller_of_enter_gives_stays_the_caller_s(pod: HandMadePod, tmp_path: Path, user: str) -> None:
+    """The app's root could else close the host's /dev/null to everybody, and a user have root's files for good."""
+    pod.add("web", sh("echo up; sleep 1000"), user=user, group="100")
+    process = pod.start()
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    script = "chmod 600 /proc/self/fd/0; chmod 600 /proc/self/fd/2; echo said >/dev/stdout; exit 7"
+    before = os.stat("/dev/null")
+    try:
+        with open(tmp_path / "out", "w") as out:
+            os.fchown(out.fileno(), 65534, 65534)
+            command = entered(pod, process, *sh(script))
+            code = subprocess.call(
+                command, cwd=pod.path, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL
+            )
+        after = os.stat("/dev/null")
+    finally:
+        os.chown("/dev/null", before.st_uid, before.st_gid)
+        os.chmod("/dev/null", 0o666)
+        process.terminate()
+        process.communicate()
+    assert (code, (tmp_path / "out").read_text(), (tmp_path / "out").stat().st_uid) == (7, "said\n", 65534)
+    assert (after.st_uid, after.st_gid, after.st_mode) == (0, 0, 0o20666)
+
+
+def test_a_signal_for_enter_arrives_though_it_waits_for_the_runtime(pod: HandMadePod, tmp_path: Path) -> None:
+    pod.add("web", sh("echo up; sleep 1000"), user="1000", group="100")
+    process = pod.start()
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    command = entered(pod, process, *sh("trap 'echo heard; exit 5' TERM; echo up; while :; do sleep 0.02; done"))
+    with open(tmp_path / "err", "w") as error:
+        inside = subprocess.Popen(command, cwd=pod.path, stdout=subprocess.PIPE, stderr=error, text=True)
+        assert inside.stdout is not None and inside.stdout.readline() == "up\n"
+        inside.terminate()
+        out = inside.communicate(timeout=20)[0]
+    process.terminate()
+    process.communicate()
+    assert (inside.returncode, out, (tmp_path / "err").stat().st_uid) == (5, "heard\n", 0)
+
+
+@pytest.mark.parametrize("replaced", ["rm /dev/null", "rm /dev/null; mkfifo /dev/null", "ln -sf /etc/passwd /dev/null"])
+def test_an_app_without_a_null_device_gets_not_the_host_s_by_enter(pod: HandMadePod, replaced: str) -> None:
+    root = pod.add("web", sh(f"{replaced}; echo up; exec sleep 1000"))
+    for applet in ("rm", "mkfifo", "ln"):
+        (root / "bin" / applet).symlink_to("busybox")
+    process = pod.start()
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    command = entered(pod, process, "/bin/id")
+    done = subprocess.run(
+        command, cwd=pod.path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=20
+    )
+    process.terminate()
+    process.communicate()
+    sentence = "stage1: app web has no /dev/null to put in place of the host's\n"
+    assert (done.returncode, done.stdout, done.stderr) == (254, "", sentence)
+
+
 # ---- prepared by stage0 with overlays
 
 

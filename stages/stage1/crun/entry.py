@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from stages.stage1.crun import runtime
+from stages.stage1.crun import runtime, streams
 from stages.stage1.lib import command, entering, init, quickjson, terminal
 from stages.stage1.lib.errors import FAILURE, Stage1Error, explain
+from stages.stage1.lib.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str]) -> int:
-    """Becomes the runtime; returns an exit code only when it cannot (contract H.4, cwd is the pod)."""
+    """Becomes the runtime, or waits for it; returns an exit code (contract H.4, cwd is the pod)."""
     try:
         request = entering.parse(argv)
-        program, words, variables = _prepare(os.getcwd(), request)
-        os.execve(program, words, variables)
+        words, process = _prepare(os.getcwd(), request)
+        if not process["terminal"] and _would_lend(process["user"]):
+            return _wait_for(words)
+        os.execve(words[0], words, {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")})
     except Stage1Error as error:
         sentence, code = str(error), error.code
     except OSError as error:
@@ -27,7 +30,7 @@ def main(argv: list[str]) -> int:
     return code
 
 
-def _prepare(pod: str, request: entering.Request) -> tuple[str, list[str], dict[str, str]]:
+def _prepare(pod: str, request: entering.Request) -> tuple[list[str], dict[str, Any]]:
     remembered = runtime.recall(pod)
     if remembered is None:
         raise Stage1Error("the pod is not running")
@@ -54,19 +57,51 @@ def _prepare(pod: str, request: entering.Request) -> tuple[str, list[str], dict[
     handle = os.memfd_create("process")
     os.write(handle, quickjson.dumps(process).encode())
     os.set_inheritable(handle, True)
-    variables = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")}
-    return oci.program, oci.execute(request.app, f"/proc/self/fd/{handle}"), variables
+    return oci.execute(request.app, f"/proc/self/fd/{handle}"), process
+
+
+def _would_lend(user: dict[str, Any]) -> bool:
+    """Whether the runtime would give a stream of the caller's to the app's user: somebody has to take it back."""
+    return any(owner != (user["uid"], user["gid"]) for owner in streams.owners().values())
+
+
+def _wait_for(words: list[str]) -> int:
+    """Run the runtime, with the signals that come for it, and give back to the caller what is the caller's."""
+    from stages.stage1.crun import supervise
+
+    signals = init.block_signals() | {signal.SIGCHLD}
+    owners = streams.owners()
+    child = supervise.spawn(words, 0)
+    try:
+        while True:
+            number = signal.sigwaitinfo(signals).si_signo
+            if number != signal.SIGCHLD:
+                os.kill(child, number)
+            elif (ended := os.waitpid(child, os.WNOHANG))[0]:
+                return init.exit_code(ended[1])
+    finally:
+        streams.give_back(owners)
 
 
 def _check(inside: int, request: entering.Request, process: dict[str, Any]) -> None:
-    """Raises Stage1Error, with the code of shells, for a command that is not there: runtimes have another code each."""
+    """Raises Stage1Error, with the code of shells, for a command that is not there: runtimes have another code each.
+
+    And of the streams the host's /dev/null becomes the app's.
+    """
     try:
         root = os.open(f"/proc/{inside}/root", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return
+    try:
+        _check_in(root, request, process)
+    finally:
+        os.close(root)
+
+
+def _check_in(root: int, request: entering.Request, process: dict[str, Any]) -> None:
     search = next((word[len("PATH=") :] for word in process["env"] if word.startswith("PATH=")), "")
     # The root is the one that the app sees, volumes and all.
     trouble = command.trouble(root, request.command[0], process["cwd"], search, lambda _: False)
-    os.close(root)
     if trouble:
         raise Stage1Error(f"app {request.app}: {trouble.sentence}", trouble.code)
+    streams.take_null_of(root, request.app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from stages.stage1.crun import anchor, cgroups, leftovers, netconf, network, runtime, staging
+from stages.stage1.crun import anchor, cgroups, leftovers, netconf, network, runtime, staging, streams
 from stages.stage1.lib import arguments, init, manifest, syscalls
 from stages.stage1.lib.errors import Stage1Error
 from stages.stage1.lib.signals import signal
@@ -46,7 +46,7 @@ def _run(options: arguments.Arguments, pod_directory: str) -> int:
 def _run_swept(
     options: arguments.Arguments, pod: manifest.Pod, pod_directory: str, signals: set[signal.Signals]
 ) -> int:
-    owners = _owners_of_streams()
+    owners = streams.owners()
     program = runtime.find(dict(os.environ))
     layout = cgroups.look(runtime.kind(program))
     oci = runtime.Runtime(program, pod_directory, layout.usable)
@@ -73,28 +73,8 @@ def _run_swept(
     finally:
         if holder:
             holder.end()
-        _give_back_streams(owners)
+        streams.give_back(owners)
         leftovers.sweep(pod_directory, options.uuid, "; the next run tries it again, and gc")
-
-
-def _owners_of_streams() -> dict[int, tuple[int, int]]:
-    """Owner and group of what the caller gave as stdin, stdout and stderr."""
-    result = {}
-    for number in (0, 1, 2):
-        try:
-            status = os.fstat(number)
-        except OSError:
-            continue  # closed by the caller
-        result[number] = (status.st_uid, status.st_gid)
-    return result
-
-
-def _give_back_streams(owners: dict[int, tuple[int, int]]) -> None:
-    """Runtimes give the streams to the app's user, so that it can open /dev/stdout; the caller gets its files back."""
-    for number, owner in owners.items():
-        status = os.fstat(number)
-        if (status.st_uid, status.st_gid) != owner:
-            os.fchown(number, *owner)
 
 
 def _run_connected(setting: plan.Setting, signals: set[signal.Signals]) -> int:
@@ -169,23 +149,7 @@ def _own_mount_namespace(options: arguments.Arguments, layout: cgroups.Layout) -
         syscalls.unmount(path)
     if options.private_users:
         staging.prepare()
-        _take_own_null()
-
-
-def _take_own_null() -> None:
-    """Streams that are the host's /dev/null become the one of the place: a runtime gives them to the app's user, and
-    pods that run side by side would take that user for the owner to whom to give it back.
-    """
-    device = os.stat(os.devnull).st_rdev
-    for number in (0, 1, 2):
-        try:
-            status = os.fstat(number)
-        except OSError:
-            continue  # closed by the caller
-        if stat.S_ISCHR(status.st_mode) and status.st_rdev == device:
-            own = os.open(os.devnull, os.O_RDWR)
-            os.dup2(own, number)
-            os.close(own)
+        streams.take_own_null()
 
 
 def _write_pid(setting: plan.Setting) -> None:
