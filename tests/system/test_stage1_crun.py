@@ -666,6 +666,25 @@ def test_without_control_groups_an_app_cannot_make_itself_a_device_of_the_host(p
     assert "this host cannot give CAP_MKNOD" in ended.stderr and "Operation not permitted" in ended.stderr
 
 
+@pytest.mark.parametrize("runtime", ["crun"], indirect=True)
+@pytest.mark.parametrize("flags", [(), ("--private-users=1000000:65536",)])
+def test_without_control_groups_no_device_that_an_image_brings_can_be_opened(
+    pod: HandMadePod, flags: tuple[str, ...]
+) -> None:
+    script = "for one in /kmsg /dir1/kmsg; do (exec 3<$one) && echo open; test -c $one && echo there; done"
+    pod.manifest["volumes"] = [{"name": "data", "kind": "empty"}]
+    annotations = [{"name": "podwright/image-volumes", "value": "data"}]
+    mounts = [{"volume": "data", "path": "/dir1"}]
+    root = pod.add("web", sh(script), runtime={"annotations": annotations, "mounts": mounts})
+    for place in (root, root / "dir1"):
+        os.mknod(place / "kmsg", stat.S_IFCHR | 0o666, os.makedev(1, 11))
+        os.chmod(place / "kmsg", 0o666)
+    if flags:
+        subprocess.run(["chown", "-Rh", "1000000:1000000", str(root)], check=True)
+    ended = pod.run(*flags, prefix=("unshare", "--mount", "sh", "-ec", NO_CONTROL_GROUPS, "sh"))
+    assert (ended.stdout.split(), ended.returncode) == (["there", "there"], 0), ended
+
+
 def test_the_process_that_holds_the_namespaces_gives_nothing_away(pod: HandMadePod) -> None:
     script = (
         "cat /proc/1/environ; ls /proc/1/root/; kill -9 1; kill -TERM 1; grep -E '^(CapPrm|Seccomp):' /proc/1/status"

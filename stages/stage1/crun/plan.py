@@ -134,6 +134,8 @@ def _placement(setting: Setting, app: App, root: int, root_path: str, warn: Call
     cgroup = f"{setting.cgroup}/{app.name}" if setting.cgroup else ""
     if setting.arguments.private_users:
         root_path = staging.bind(root_path, f"{app.name}.root", recursive=True)
+    if not setting.layout.usable:
+        staging.without_devices(root_path)
     place = config.Placement(root_path, join, cgroup, setting.arguments.private_users)
     place.mask_paths = "disable-paths" not in setting.arguments.switches
     mounts = volumes.mounts_of(app, setting.pod, warn)
@@ -143,7 +145,7 @@ def _placement(setting: Setting, app: App, root: int, root_path: str, warn: Call
         source = mount.source
         if place.private_users:
             source = staging.bind(source, f"{app.name}.volume{len(place.volumes)}", mount.recursive)
-        place.volumes.append((source, mount.target, mount.options()))
+        place.volumes.append((source, mount.target, mount.options(setting.layout.usable)))
         if mount.device:
             place.devices.append(mount.device)
     rootfiles.fill_volumes(app, root, mounts, setting.pod_directory)

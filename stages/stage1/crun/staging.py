@@ -37,3 +37,9 @@ def bind(source: str, name: str, recursive: bool) -> str:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
     syscalls.mount(source, path, "none", syscalls.MS_BIND | (syscalls.MS_REC if recursive else 0))
     return path
+
+
+def without_devices(root: str) -> None:
+    """No device that an image brings in `root` can be opened: for where no control group says which one may be."""
+    syscalls.mount(root, root, "none", syscalls.MS_BIND | syscalls.MS_REC)
+    syscalls.open_no_devices(root)

@@ -25,7 +25,7 @@ _DOCKER = frozenset(("appc.io/docker/repository", "appc.io/docker/entrypoint"))
 class Prepared:
     """A mount with its place found: `source` on the host, `target` in the app's root free of links."""
 
-    __slots__ = ("device", "directory", "read_only", "recursive", "source", "target")
+    __slots__ = ("device", "directory", "empty", "read_only", "recursive", "source", "target")
 
     def __init__(self, mount: Mount, source: str, mode: int, target: str) -> None:
         self.source = source
@@ -33,18 +33,20 @@ class Prepared:
         self.directory = stat.S_ISDIR(mode)
         self.read_only = mount.read_only
         self.recursive = mount.volume.recursive
+        self.empty = mount.volume.kind == "empty"
         self.device: tuple[str, int, int] | None = None
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             number = os.stat(source).st_rdev
             self.device = ("c" if stat.S_ISCHR(mode) else "b", os.major(number), os.minor(number))
 
-    def options(self) -> list[str]:
-        """The mount's options for an OCI runtime."""
+    def options(self, devices: bool) -> list[str]:
+        """The mount's options for an OCI runtime. devices: whether one that an image has brought could be opened."""
         kind = "rbind" if self.recursive else "bind"
         # rro: what is mounted below the source is read-only with it. Below a file there is nothing, and crun, which
         # opens the target of rro as a directory, would fail.
         write = ("rro" if self.recursive and self.directory else "ro") if self.read_only else "rw"
-        return [kind, "rslave" if self.recursive else "slave", write]
+        ours = ["nodev"] if self.empty and not devices else []
+        return [kind, "rslave" if self.recursive else "slave", write, *ours]
 
 
 def place_mounts(app: str, root: int, mounts: list[Mount], pod: str, shift: int = 0) -> list[Prepared]:

@@ -26,7 +26,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _AT_RECURSIVE = 0x8000
-_MOUNT_ATTR_RDONLY = 1
+_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NODEV = 1, 4
 _SECCOMP_MODE_STRICT = 1
 _OPEN_TREE_CLONE = 1
 _SYS_OPEN_TREE, _SYS_MOUNT_SETATTR = 428, 442  # the same on every architecture, like all calls after 424
@@ -80,7 +80,16 @@ def copy_of_mount(path: str) -> int:
 
 def make_read_only(target: str, recursive: bool) -> None:
     """mount_setattr(2): the mount at `target`, and those below it when `recursive`, refuse writes."""
-    attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
+    _set_attribute(target, recursive, _MOUNT_ATTR_RDONLY)
+
+
+def open_no_devices(target: str) -> None:
+    """mount_setattr(2): no device can be opened in the mount at `target` and those below it."""
+    _set_attribute(target, True, _MOUNT_ATTR_NODEV)
+
+
+def _set_attribute(target: str, recursive: bool, attribute: int) -> None:
+    attributes = (ctypes.c_uint64 * 4)(attribute, 0, 0, 0)
     result = _libc.syscall(
         ctypes.c_long(_SYS_MOUNT_SETATTR),
         ctypes.c_int(-100),
