@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -96,7 +97,10 @@ def listed(folder: Path) -> list[Path]:
 
 
 def size_of(path: Path) -> int:
-    """The bytes that deleting it gives back, nearly: the blocks of all its files. What vanishes meanwhile is none."""
+    """The bytes that deleting it gives back, nearly: the blocks of all its files. What vanishes meanwhile is none.
+
+    Nor is what an app has put deeper than a path can say: it is deleted nevertheless.
+    """
     total = _blocks(path)
     for folder, below, names in os.walk(path):
         total += sum(_blocks(Path(folder, name)) for name in (*below, *names))
@@ -106,5 +110,7 @@ def size_of(path: Path) -> int:
 def _blocks(path: Path) -> int:
     try:
         return os.lstat(path).st_blocks * 512
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from stages.base import files
 from stages.base.paths import DataDir
 from stages.commands import sweep
 from stages.commands.sweep import Sweep
@@ -39,3 +40,17 @@ def test_half_written_files_of_the_dead_go_and_those_of_the_living_stay(tmp_path
         Sweep(data, dry=True).unfinished()
         Sweep(data, dry=False).unfinished()
     assert sorted(os.listdir(data.images.names)) == [".hidden", "new"]
+
+
+def test_a_directory_deeper_than_a_path_can_say_keeps_nothing_from_being_counted(tmp_path: Path) -> None:
+    """An app may leave one; it must not be what ends each collection."""
+    (tmp_path / "file").write_bytes(b"x" * 65536)
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir("d" * 250, dir_fd=here)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    assert sweep.size_of(tmp_path) >= 65536
+    files.delete(tmp_path / ("d" * 250))
