@@ -16,7 +16,7 @@ from stages.base import entries
 from stages.base.errors import HostError, placed
 
 # How it is said that there is no directory of a name; the last of a link that leads to itself.
-NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _TEMPORARY = r"\..+\.[0-9a-f]{8}"
 
 
@@ -56,15 +56,20 @@ def _token() -> str:
     return os.urandom(4).hex()
 
 
-def abandoned(folder: Path) -> list[Path]:
-    """The temporary files in `folder` whose writers were killed, as it seems: remove_abandoned makes sure."""
+def listed(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted; nothing when there is none, or a link that leads to itself."""
     try:
-        found = [path for path in folder.iterdir() if re.fullmatch(_TEMPORARY, path.name)]
+        return sorted(folder.iterdir())
     except OSError as error:
-        if error.errno not in NO_FOLDER:
+        if error.errno not in _NO_FOLDER:
             raise
         return []
-    return sorted(path for path in found if _unless_written(path, lambda: None))
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """The temporary files in `folder` whose writers were killed, as it seems: remove_abandoned makes sure."""
+    found = [path for path in listed(folder) if re.fullmatch(_TEMPORARY, path.name)]
+    return [path for path in found if _unless_written(path, lambda: None)]
 
 
 def remove_abandoned(path: Path) -> bool:

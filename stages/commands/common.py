@@ -19,6 +19,7 @@ from stages.graph import project
 from stages.graph import words as variables
 from stages.pod import find
 from stages.pod.find import Found
+from stages.spec.catalog import Catalog
 
 FORMAT = {"name": "format", "long": "format", "default": "text", "choices": (("text", ""), ("json", "")), "type": str}
 FORMAT_OPTION = {**FORMAT, "help": "text for people, json for programs"}
@@ -153,7 +154,7 @@ def dodo(options: Any) -> Path | None:
     if path.is_file() and path.suffix == ".py":
         return path
     if path.is_file():
-        raise SpecError(f"{named} is no dodo.py", hint="a pod is asked for by its name, pod=NAME", reason="no-project")
+        raise SpecError(f"{named} is no {project.DODO}", hint=project.BY_NAME, reason="no-project")
     if named != project.DODO:
         raise SpecError(f"no file {named}", hint="-f names the dodo.py of a project", reason="no-project")
     above = project.above()
@@ -169,6 +170,17 @@ def pods_asked(words: Sequence[str]) -> list[str]:
     """What `pod=` and the words name."""
     given = variables.pod()
     return [*([given] if given is not None else []), *words]
+
+
+def asked_or_all(words: Sequence[str], catalog: Catalog) -> list[str]:
+    """The pods that are asked for, else all of the project, by UUID, or by file where that cannot be read.
+
+    Where there is none, says so.
+    """
+    chosen = pods_asked(words) or [one.uid or one.path.stem for one in catalog.entries()]
+    if not chosen:
+        print(project.EMPTY)
+    return chosen
 
 
 def show(rows: Sequence[Sequence[str]], legend: Sequence[str] = ()) -> None:

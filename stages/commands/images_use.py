@@ -16,7 +16,7 @@ from stages.base.errors import PodwrightError
 from stages.base.paths import DataDir
 from stages.base.records import NamedTuple
 from stages.commands import common
-from stages.commands.sweep import listed, size_of
+from stages.commands.sweep import size_of
 from stages.images import indexes
 from stages.images.ask import Ask
 from stages.images.finder import Finder
@@ -113,8 +113,8 @@ def usage(data: DataDir, project: Path | None) -> list[Usage]:
     kept = {one: size_of(data.image_index(one).root) for one in ids}
     pods = find.every(data)
     named = frozenset[str]().union(*(facts.of(pod.paths).trees for pod in pods))
-    trees = {path.name: size_of(path) for path in listed(data.trees)}
-    garbage = [size_of(path) for path in listed(data.garbage)]
+    trees = {path.name: size_of(path) for path in files.listed(data.trees)}
+    garbage = [size_of(path) for path in files.listed(data.garbage)]
     return [
         Usage(
             "images",
@@ -131,11 +131,11 @@ def usage(data: DataDir, project: Path | None) -> list[Usage]:
 def _naming(data: DataDir, project: Path | None) -> Iterator[Path]:
     """The files in which ids of images are written down."""
     for pod in (one.paths for one in find.every(data)):
-        yield from (pod.manifest, *listed(pod.records))
-    for tree in listed(data.trees):
+        yield from (pod.manifest, *files.listed(pod.records))
+    for tree in files.listed(data.trees):
         yield data.tree(tree.name).record
     if project is not None:
-        yield from (path for path in listed(project / FOLDER) if path.suffix == ".lock")
+        yield from (path for path in files.listed(project / FOLDER) if path.suffix == ".lock")
 
 
 def _of_spec(data: DataDir, project: Path, path: Path) -> Iterator[str]:

@@ -14,7 +14,6 @@ from stages.base.digest import short
 from stages.base.errors import PodwrightError
 from stages.base.paths import DataDir
 from stages.commands import common
-from stages.graph import project
 from stages.graph.terminal import Terminal
 from stages.images import lockfile, platform
 from stages.images.ask import Ask
@@ -33,7 +32,6 @@ class LockCommand(common.PodCommand):
     """Pin the images of pods."""
 
     name = "lock"
-
     doc_purpose = "write pods/NAME.lock: which image every reference of a pod means"
     doc_usage = "[--update] [pod=NAME | NAME...]"
     doc_description = "What is locked stays as it is; --update asks registries and files again, and tells what changed."
@@ -43,17 +41,13 @@ class LockCommand(common.PodCommand):
         data, folder = common.data(), self.needed().parent
         catalog = Catalog(folder, data.cache)
         data_dirs.initialise(data)
-        known = [one.uid or one.path.stem for one in catalog.entries()]
 
         def one(word: str) -> None:
             spec = catalog.select(word)
             with naming(f"{spec.name}.lock"):
                 print(*renew(folder, data, spec, options["update"]), sep="\n")
 
-        asked = common.pods_asked(words)
-        if not asked and not known:
-            print(project.EMPTY)
-        return common.each(asked or known, one)
+        return common.each(common.asked_or_all(words, catalog), one)
 
 
 def renew(folder: Path, data: DataDir, spec: PodSpec, update: bool) -> list[str]:

@@ -34,7 +34,7 @@ def refuse_spec(words: list[str], before: dict[str, Any]) -> None:
         inside = word.removeprefix("--file=") if word.startswith("--file=") else ""
         named = following if word in ("-f", "--file") else inside
         if named.endswith((*SUFFIXES, ".json")):
-            raise InvalidDodoFile(f"{named} is no dodo.py\n  hint: a pod is asked for by its name, pod=NAME")
+            raise InvalidDodoFile(f"{named} is no {project.DODO}\n  hint: {project.BY_NAME}")
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.base.errors import PodwrightError
 from stages.commands import DODO_VARIABLE
+from stages.graph.project import DODO
 
 # What an option is: doit's description of one (doit.cmdparse.CmdOption). Its variable is read by doit alone.
 Option = Mapping[str, Any]
@@ -20,7 +21,7 @@ OF_PROJECT: tuple[Option, ...] = (
         "name": "dodoFile",
         "short": "f",
         "long": "file",
-        "default": "dodo.py",
+        "default": DODO,
         "type": str,
         "env_var": DODO_VARIABLE,
         "help": _FILE,

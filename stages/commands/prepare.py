@@ -35,13 +35,10 @@ class Prepare(common.PodCommand):
     def do(self, options: Any, words: list[str]) -> int:
         dodo, held = self.needed(), hold(options)
         catalog = Catalog(dodo.parent, common.data().cache)
-        asked = common.pods_asked(words)
         # A faulty spec is prepared too, as far as hearing what is wrong with it goes.
-        known = [one.uid or one.path.stem for one in catalog.entries()]
+        asked = common.asked_or_all(words, catalog)
         way = _way(dodo, held)
-        if not asked and not known:
-            print(project.EMPTY)
-        return common.each(asked or known, lambda word: _prepare(catalog.select(word).name, way))
+        return common.each(asked, lambda word: _prepare(catalog.select(word).name, way))
 
 
 def _way(dodo: Path, held: Hold) -> Callable[[str], int]:

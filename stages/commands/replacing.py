@@ -41,7 +41,8 @@ def _made_way(word: str, project: str, locked: bool | None, understood: Callable
     from stages.pod.state import State
 
     def work() -> int:
-        pod, place = find.one(common.data(), Path(project), word), Path(project)
+        place = Path(project)
+        pod = find.one(common.data(), place, word)
         if state.state(pod.paths) is not State.RUNNING:
             return 0
         ours, held = direct.is_ours(place), hold({"locked": locked})

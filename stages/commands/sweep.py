@@ -52,7 +52,7 @@ class Sweep:
         """What was taken out of use. A tree that a running pod has as a lower layer stays until the pod ends."""
         known = [facts.of(pod.paths) for pod in find.every(self.data)]
         used = frozenset[str]().union(*(one.trees for one in known if one.state is State.RUNNING))
-        for path in listed(self.data.garbage):
+        for path in files.listed(self.data.garbage):
             if path.name.rpartition(".")[0] not in used and self.takes(f"garbage {path.name}", path):
                 # Whoever put it there may be deleting it at this moment.
                 with contextlib.suppress(FileNotFoundError):
@@ -64,14 +64,14 @@ class Sweep:
             for path in files.abandoned(folder):
                 if self.takes(f"unfinished {path.name}", path):
                     files.remove_abandoned(path)
-        if not self.dry and listed(self.data.images.incoming):
+        if not self.dry and files.listed(self.data.images.incoming):
             from stages.images import pull
 
             pull.sweep(ImageStore(self.data))
 
     def shifts(self) -> None:
         """Ranges of user ids whose pod is gone."""
-        for link in listed(self.data.shifts):
+        for link in files.listed(self.data.shifts):
             if not link.is_symlink() or os.path.lexists(self.data.pod(os.readlink(link)).root):
                 continue
             print(f"user ids of pod {os.readlink(link)}")
@@ -79,21 +79,11 @@ class Sweep:
                 link.unlink(missing_ok=True)
 
     def _folders(self) -> Iterator[Path]:
-        yield from (self.data.root, *listed(self.data.pods), *listed(self.data.trees))
+        yield from (self.data.root, *files.listed(self.data.pods), *files.listed(self.data.trees))
         for pod in (pod.paths for pod in find.every(self.data)):
-            yield from (pod.records, pod.stage1, *listed(pod.appsinfo))
+            yield from (pod.records, pod.stage1, *files.listed(pod.appsinfo))
         for top in (self.data.images.root, self.data.cache):
             yield from (Path(folder) for folder, _, _ in os.walk(top))
-
-
-def listed(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted; nothing when there is none, or a link that leads to itself."""
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        if error.errno not in files.NO_FOLDER:
-            raise
-        return []
 
 
 def size_of(path: Path) -> int:

@@ -52,9 +52,7 @@ def run(word: str, project: Path, hold: Hold) -> int | None:
     None: doit has to say what is wrong, with the word, the spec or the host; nothing was done.
     """
     try:
-        context = session.chosen(word, project, hold=hold)
-        session.take(context)
-        session.begin(context)
+        context = _taken(word, project, hold)
     except (PodwrightError, OSError):
         session.HANDOVER.forget()
         return None
@@ -76,13 +74,19 @@ def prepare(word: str, project: Path, hold: Hold) -> int:
     """Do a pod's steps before the start. Exit code, what failed has been told. Raises PodwrightError, OSError."""
     session.HANDOVER.by_command = True
     session.unwind_when_terminated()
-    context = session.chosen(word, project, hold=hold)
-    session.take(context)
-    session.begin(context)
+    context = _taken(word, project, hold)
     code, _ = _done(context, lambda step: step.prepares)
     if not code:
         state.enter(context.pod, state.Phase.PREPARED)
     return code
+
+
+def _taken(word: str, project: Path, hold: Hold) -> Context:
+    """The pod of a word, ours from here on and about to be prepared. Raises PodwrightError, OSError."""
+    context = session.chosen(word, project, hold=hold)
+    session.take(context)
+    session.begin(context)
+    return context
 
 
 def look(word: str, project: Path, hold: Hold) -> Context:

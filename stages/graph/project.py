@@ -15,9 +15,9 @@ CONFIGURATION = ("pyproject.toml", "doit.cfg")
 # Before a bracket only behind a dot: a list of dependencies may end with it.
 _OPTIONS = re.compile(rb"""(^|[\[{,.])\s*(["']?)doit\2\s*[.=]|\.\s*(["']?)doit\3\s*\]""", re.MULTILINE)
 
-
-# What to say where there is none.
+# What to say where there is none, and where a spec is named in its place.
 MISSING, MAKE_ONE = "there is no project here", "`doit new` makes a folder one: dodo.py and pods/"
+BY_NAME = "a pod is asked for by its name, pod=NAME"
 EMPTY = "no pods: put a spec into pods/"
 
 

@@ -6,6 +6,8 @@ import os
 import sys
 import time
 
+from stages.linux import process
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,14 +42,12 @@ def _serve(parent: int, work: Callable[[], int]) -> None:
 
         kernel.die_with(parent)
         code = work()
-        sys.stdout.flush()
-        sys.stderr.flush()
     except KeyboardInterrupt:
         code = 130
     except Exception:
         sys.excepthook(*sys.exc_info())
     finally:
-        os._exit(code)
+        process.leave(code)
 
 
 def _end(child: int) -> None:

@@ -100,10 +100,10 @@ def go_on(program: str, argv: list[str], added: Mapping[str, str], directory: st
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        _leave(number)
+        leave(number)
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
     """End as Python does, but for what others had planned for its end: what was printed is written."""
     try:
         for stream in (sys.stdout, sys.stderr):

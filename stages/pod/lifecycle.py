@@ -37,9 +37,11 @@ def _straighten(data: DataDir, pod: PodPaths) -> None:
     """Take away what is no file, or no directory, where we have one: somebody's damage, which nothing could replace."""
     for path in (*(pod.root / name for name in sorted(OURS)), pod.stage1_manifest, pod.stage1_rootfs):
         _straighten_one(data, path, folder=path.name in _FOLDERS)
-    for app in _inside(pod.appsinfo):
+    for app in files.listed(pod.appsinfo):
         _straighten_one(data, app, folder=True)
-    for file in (*_inside(pod.records), *(one for app in _inside(pod.appsinfo) for one in _inside(app))):
+        for file in files.listed(app):
+            _straighten_one(data, file, folder=False)
+    for file in files.listed(pod.records):
         _straighten_one(data, file, folder=False)
 
 
@@ -52,10 +54,6 @@ def _straighten_one(data: DataDir, path: Path, *, folder: bool) -> None:
         files.discard(path, data.garbage)
 
 
-def _inside(folder: Path) -> list[Path]:
-    return [folder / name for name in os.listdir(folder)] if folder.is_dir() else []
-
-
 def collect(data: DataDir, pod: PodPaths, progress: Progress) -> None:
     """Do for an exited run what rkt's gc does (contract C.14, H.5), and keep what preparation made.
 
@@ -63,7 +61,6 @@ def collect(data: DataDir, pod: PodPaths, progress: Progress) -> None:
     everything that the run wrote: writable layers, volumes, pid, status. Without overlay the apps wrote into their
     rendered trees and could have written into stage1's, so these go too.
     """
-    again.forget_process(str(pod.root))
     _unregister(pod, progress)
     _stage1_gc(data, pod, progress)
     with os.scandir(pod.root) as found:

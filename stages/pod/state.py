@@ -82,10 +82,11 @@ def enter(pod: PodPaths, new: Phase) -> None:
     "preparing" is told by no file at all: in place of another, a file is sent to the disk by the rename (ext4's
     auto_da_alloc), and a start would wait for a busy one.
     """
-    if new is Phase.PREPARING or (pod.phase.is_dir() and not pod.phase.is_symlink()):
-        files.delete(pod.phase)
     if new is Phase.PREPARING:
+        files.delete(pod.phase)
         return
+    if pod.phase.is_dir() and not pod.phase.is_symlink():
+        files.delete(pod.phase)
     files.publish(pod.phase, f"{new.value}\n".encode(), 0o644, durable=False)
 
 

@@ -24,8 +24,8 @@ def test_sizes_are_what_lies_on_the_disk(tmp_path: Path) -> None:
 def test_what_is_listed_is_sorted_and_may_be_nothing(tmp_path: Path) -> None:
     for name in "ba":
         (tmp_path / name).touch()
-    assert [path.name for path in sweep.listed(tmp_path)] == ["a", "b"]
-    assert sweep.listed(tmp_path / "missing") == sweep.listed(tmp_path / "a") == []
+    assert [path.name for path in files.listed(tmp_path)] == ["a", "b"]
+    assert files.listed(tmp_path / "missing") == files.listed(tmp_path / "a") == []
 
 
 def test_half_written_files_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
