@@ -6,6 +6,7 @@ Which layer's entry counts is as trees.merge says.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 
 from stages.base.records import NamedTuple
@@ -61,7 +62,7 @@ class Contents:
         for number in range(self._count):
             layer = self._layer(number)
             path, entry = layer.behind(path)
-            if entry is None and path in layer.parents:
+            if entry is None and layer.holds(path):
                 entry = Entry(path, Kind.DIRECTORY, 0o755)
             if entry is not None:
                 return Found(number, entry)
@@ -75,14 +76,13 @@ class _Layer:
         self._made = made
         self._entries = {entry.name: entry for entry in made.entries}
 
-    @functools.cached_property
-    def parents(self) -> set[bytes]:
-        """The directories that something lies in, or that are emptied."""
-        found = set(self._made.opaque)
-        for name in (*self._entries, *self._made.opaque):
-            while name and (name := name.rpartition(b"/")[0]) not in found:
-                found.add(name)
-        return found
+    @functools.cache  # noqa: B019 (a layer lives as long as what asks it)
+    def holds(self, path: bytes) -> bool:
+        """Whether something lies in such a directory, or it is emptied: it need not be listed."""
+        below = path + b"/"
+        return any(
+            name == path or name.startswith(below) for name in itertools.chain(self._entries, self._made.opaque)
+        )
 
     def behind(self, path: bytes) -> tuple[bytes, Entry | None]:
         """The path, or what the hard link there means, and the entry of that; None where a lower layer may have it."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stages.base.errors import ImageError
 from stages.images import acl, pax, sparse
+from stages.images.bounds import Bounds
 from stages.images.entry import Entry, Extent, Kind
 from stages.images.tarheader import (
     BLOCK,
@@ -29,7 +30,6 @@ from stages.images.tarheader import (
     text,
 )
 
-MAX_ENTRIES = 5_000_000
 MAX_COMMON = 100  # records for all members: every one of them is gone through for each member
 _WINDOW = 4096  # one read serves the headers of several small members
 _MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
@@ -62,8 +62,9 @@ def read_entries(source: int | Path, size: int | Callable[[int], int] | None = N
     source: a path, or a descriptor of a regular file, which stays open and keeps its position. size: the archive's
     bytes, else all the file has; or what waits until so many are there, or no more come, and says how many there are.
     Raises ImageError for anything malformed, cut off, ambiguous or out of bounds (names up to 4096 bytes, parts 255,
-    link targets 4095, pax headers 1 MiB, 100 records for all members, 5 000 000 entries), at the entry in question:
-    what was yielded before is right as far as it goes.
+    link targets 4095, pax headers 1 MiB, 100 records for all members, 5 000 000 entries, 1 GiB of names, targets,
+    attributes and maps of sparse files in all), at the entry in question: what was yielded before is right as far as
+    it goes.
     """
     if isinstance(source, int):
         known = os.fstat(source).st_size if size is None else size
@@ -104,16 +105,14 @@ class _Archive:
     def entries(self) -> Iterator[Entry]:
         if not self.upto(1):
             raise ImageError("the archive is empty", reason="truncated")
-        offset = count = 0
+        offset, bounds = 0, Bounds()
         while (block := self.header(offset)) is not None:
             flag = block[156:157]
             if flag in _EXTENSIONS:
                 offset = self.extension(flag, block, offset)
                 continue
             entry, offset = self.member(flag, block, offset)
-            count += 1
-            if count > MAX_ENTRIES:
-                raise ImageError(f"the archive has more than {MAX_ENTRIES} entries", reason="limit")
+            bounds.take(entry)
             yield entry
         if self.own is not None or self.long_name is not None or self.long_target is not None:
             raise ImageError("the archive ends after an extended header", reason="truncated")

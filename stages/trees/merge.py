@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from stages.base.errors import TreeError
 from stages.base.records import NamedTuple
 from stages.images.entry import Entry, Kind
 from stages.trees.hardlinks import Place, Wanted, followed, leads_nowhere
 from stages.trees.model import Node, Tree
+
+# What directories that no entry lists may take in memory: one deep name is little in an archive, and a directory for
+# each of its parts. A directory takes about _BARE bytes beside its path.
+MAX_IMPLIED = 1 << 28
+_BARE = 512
 
 _NO_CHILDREN: dict[bytes, Node] = {}  # of all that are no directories
 
@@ -55,7 +61,8 @@ def merge(layers: Sequence[Layer]) -> Tree:
     - A whiteout hides its path and all below it in weaker layers; an opaque directory all that they have below it,
       but not what they say of the directory itself (image-spec, layer: both concern lower layers only).
 
-    Raises TreeError for a hard link that leads to no file of its layer (reason "tree-link").
+    Raises TreeError for a hard link that leads to no file of its layer (reason "tree-link"), and for more directories
+    that are only implied than MAX_IMPLIED allows ("limit").
     """
     blobs = {layer.blob: None for layer in layers}
     numbers = {blob: number for number, blob in enumerate(blobs)}
@@ -82,13 +89,14 @@ def size(tree: Tree) -> int:
 class _Merger:
     """The tree so far: layers are added strongest first, so what is there is never replaced."""
 
-    __slots__ = ("_bare", "_directories", "_filtered", "_hidden", "_opaque", "_wanted", "root")
+    __slots__ = ("_bare", "_directories", "_filtered", "_hidden", "_implied", "_opaque", "_wanted", "root")
 
     def __init__(self) -> None:
         self.root = Node(Kind.DIRECTORY)
         # None: nothing may be put below this path any more.
         self._directories: dict[bytes, Node | None] = {b"": self.root}
         self._bare: set[Node] = {self.root}  # directories that no entry has given attributes yet
+        self._implied = _BARE  # the bytes that those take
         self._filtered: dict[bytes, Entry] = {}  # the strongest filtered entry of each directory
         self._hidden: set[bytes] = set()  # paths of whiteouts so far
         self._opaque: set[bytes] = set()  # directories that take in nothing more
@@ -147,6 +155,7 @@ class _Merger:
         if node is not None and node in self._bare:
             _dress(node, entry)
             self._bare.discard(node)
+            self._implied -= len(name) + _BARE
 
     def _place(self, name: bytes, node: Node) -> Place | None:
         """Put a non-directory where nothing stronger is; None if something is."""
@@ -204,6 +213,9 @@ class _Merger:
         if there is None:
             there = above.children[base] = Node(Kind.DIRECTORY)
             self._bare.add(there)
+            self._implied += len(path) + _BARE
+            if self._implied > MAX_IMPLIED:
+                raise TreeError("the image has too many directories that it does not list", reason="limit")
         return there if there.kind is Kind.DIRECTORY else None
 
     def _seal(self, path: bytes, directory: Node) -> None:

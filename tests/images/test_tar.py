@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stages.base.errors import ImageError
-from stages.images import acl, tar
+from stages.images import acl, bounds, tar
 from stages.images.entry import Entry, Extent, Kind
 from tests.images.tar_maker import END, content, entries, header, member, octal, only, padded, pax
 
@@ -253,11 +253,21 @@ def test_what_is_refused(archive: bytes, reason: str, tmp_path: Path) -> None:
 
 
 def test_more_entries_than_allowed_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tar, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(bounds, "MAX_ENTRIES", 2)
     assert len(entries(header(b"a") + header(b"b") + END, tmp_path)) == 2
     with pytest.raises(ImageError) as caught:
         entries(header(b"a") + header(b"b") + header(b"c") + END, tmp_path)
     assert caught.value.reason == "limit"
+
+
+def test_more_names_and_attributes_than_allowed_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MAX_TEXT", 13)
+    entries(header(b"a") + header(b"b", b"2", target=b"t" * 11) + END, tmp_path)
+    attribute = pax((b"SCHILY.xattr.user.b", b"1234567")) + header(b"f")
+    for archive in (header(b"a" * 14), header(b"b" * 3, b"2", target=b"t" * 11), attribute):
+        with pytest.raises(ImageError) as caught:
+            entries(archive + END, tmp_path)
+        assert caught.value.reason == "limit"
 
 
 def test_what_stands_before_the_damage_is_yielded(tmp_path: Path) -> None:

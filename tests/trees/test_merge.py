@@ -10,6 +10,7 @@ import pytest
 
 from stages.base.errors import TreeError
 from stages.images.entry import Entry, Extent, Kind
+from stages.trees import merge as merging
 from stages.trees.merge import Layer, merge, size
 from stages.trees.model import Node, Tree
 
@@ -113,6 +114,22 @@ def test_an_implied_directory_has_the_attributes_of_the_strongest_layer_that_lis
 def test_a_directory_that_nobody_lists_is_plain() -> None:
     node = at(merge(layers([file(b"d/a")])), b"d")
     assert (node.mode, node.uid, node.gid, node.mtime_ns, node.xattrs) == (0o755, 0, 0, 0, ())
+
+
+def test_directories_that_nobody_lists_are_bounded_by_what_they_take() -> None:
+    """300 such entries are an archive of 9 kB, and would be a tree of 1.5 GB."""
+    deep = [file(b"%05d/" % number + b"a/" * 1995 + b"f") for number in range(300)]
+    with pytest.raises(TreeError) as caught:
+        merge(layers(deep[:150], deep[150:]))
+    assert caught.value.reason == "limit"
+    assert len(merge(layers(deep[:9])).root.children) == 9
+
+
+def test_directories_that_are_listed_are_bounded_by_the_archive_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "MAX_IMPLIED", 100_000)
+    merge(layers([directory(b"%d" % number) for number in range(1000)]))
+    with pytest.raises(TreeError):
+        merge(layers([file(b"%d/f" % number) for number in range(1000)]))
 
 
 def test_an_own_whitelist_filters_files_and_spares_directories() -> None:
