@@ -80,9 +80,7 @@ class _Layer:
     def holds(self, path: bytes) -> bool:
         """Whether something lies in such a directory, or it is emptied: it need not be listed."""
         below = path + b"/"
-        return any(
-            name == path or name.startswith(below) for name in itertools.chain(self._entries, self._made.opaque)
-        )
+        return any(name == path or name.startswith(below) for name in itertools.chain(self._entries, self._made.opaque))
 
     def behind(self, path: bytes) -> tuple[bytes, Entry | None]:
         """The path, or what the hard link there means, and the entry of that; None where a lower layer may have it."""

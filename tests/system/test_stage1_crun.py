@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.system.stage1_pod import HandMadePod, sh
+from tests.system.stage1_pod import FILTERED, HandMadePod, sh
 
 pytestmark = pytest.mark.system
 
@@ -685,14 +685,17 @@ def test_without_control_groups_no_device_that_an_image_brings_can_be_opened(
     assert (ended.stdout.split(), ended.returncode) == (["there", "there"], 0), ended
 
 
-def test_the_process_that_holds_the_namespaces_gives_nothing_away(pod: HandMadePod) -> None:
+@pytest.mark.parametrize(("caller", "mode"), [((), "1"), (FILTERED, "2")], ids=["free", "filtered"])
+def test_the_process_that_holds_the_namespaces_gives_nothing_away(
+    pod: HandMadePod, caller: tuple[str, ...], mode: str
+) -> None:
     script = (
         "cat /proc/1/environ; ls /proc/1/root/; kill -9 1; kill -TERM 1; grep -E '^(CapPrm|Seccomp):' /proc/1/status"
     )
     pod.add("web", sh(script))
-    ended = pod.run(environment={"SECRET": "of-the-caller"})
-    # 1 is the strict mode: it can read and write what it has open, whoever traces it.
-    assert ended.stdout.split() == ["CapPrm:", "0000000000000000", "Seccomp:", "1"], ended
+    ended = pod.run(environment={"SECRET": "of-the-caller"}, prefix=caller)
+    # 1 is the strict mode: it can read and write what it has open, whoever traces it. 2 is a filter that says the same.
+    assert ended.stdout.split() == ["CapPrm:", "0000000000000000", "Seccomp:", mode], ended
     assert ended.stderr.count("Permission denied") == 2
 
 

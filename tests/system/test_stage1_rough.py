@@ -6,15 +6,17 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.system.stage1_pod import HandMadePod, sh
+from tests.system.stage1_pod import FILTERED, HandMadePod, sh
 
 pytestmark = pytest.mark.system
 
+ROOT = Path(__file__).parents[2]
 FLAVORS = pytest.mark.parametrize("flavor", ["crun", "fly"])
 # What goes before the program, so that whatever it says on stderr fails.
 UNHEARD = pytest.mark.parametrize("stderr", ["2>/dev/full", "2> >(exit)"])
@@ -54,6 +56,20 @@ def test_a_refusal_that_nobody_hears_has_its_code(tmp_path: Path, flavor: str, e
     heard = subprocess.run([pod.entrypoint(entry), *words], cwd=pod.path, capture_output=True, check=False)
     unheard_of = subprocess.run([*unheard(stderr), pod.entrypoint(entry), *words], cwd=pod.path, check=False)
     assert unheard_of.returncode == heard.returncode and b"Traceback" not in heard.stderr
+
+
+@FLAVORS
+def test_a_caller_that_has_a_seccomp_filter_can_start_pods(tmp_path: Path, flavor: str) -> None:
+    pod = HandMadePod(tmp_path, flavor)
+    pod.add("web", sh("exit 3"))
+    assert pod.run(prefix=FILTERED).returncode == 3
+
+
+def test_the_process_that_holds_the_namespaces_is_confined_beside_another_filter() -> None:
+    confined = "import os; from stages.stage1.lib import syscalls; syscalls.only_read_and_write(); "
+    for then, code in (("os.write(1, b'x'); os._exit(3)", 3), ("os.open('/', 0)", -signal.SIGSYS)):
+        command = [*FILTERED, sys.executable, "-c", confined + then]
+        assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == code
 
 
 def loading(pod: HandMadePod) -> None:
