@@ -14,7 +14,7 @@ from stages.base.errors import PodError
 from stages.images.manifest import ImageManifest
 from stages.images.store import is_oci
 from stages.linux import capabilities
-from stages.spec.model import App, Capabilities, PodSpec, Resources, Seccomp, Security
+from stages.spec.model import EXCLUSIVE, App, Capabilities, PodSpec, Resources, Seccomp, Security
 
 Section = dict[str, Any]
 
@@ -24,8 +24,6 @@ ENTRYPOINT = "appc.io/docker/entrypoint"
 IMAGE_VOLUMES = "podwright/image-volumes"
 RETAIN, REMOVE = "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"
 _SECCOMP_SETS = frozenset(("os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"))
-# Isolators that exclude each other: one of a kind in the spec replaces what the image has of the other, too.
-_ALTERNATIVES = (frozenset((RETAIN, REMOVE)), _SECCOMP_SETS)
 # As rkt has it: everything may be called; and with nothing removed the default filter counts.
 _PROFILES: dict[Seccomp, Section] = {
     Seccomp.UNCONFINED: {"name": "os/linux/seccomp-retain-set", "value": {"set": ["@appc.io/all"]}},
@@ -116,16 +114,16 @@ def _environment(spec: PodSpec, app: App, own: list[Section], caller: Mapping[st
 
 
 def _isolators(app: App, own: list[Section]) -> list[Section]:
-    """The image's isolators, those that the spec names replaced."""
+    """The image's isolators, but those that the spec names, or names one that excludes them, and the spec's."""
     chosen = [*_resource_isolators(app.resources), *_security_isolators(app.security)]
     chosen += [{"name": one.name, "value": json.loads(one.value)} for one in app.isolators]
     # What the pod says for all apps gives way to an app's own set.
     if app.security.seccomp is not None and not _SECCOMP_SETS & {one["name"] for one in chosen}:
         chosen.append(_PROFILES[app.security.seccomp])
     replaced = {one["name"] for one in chosen}
-    for pair in _ALTERNATIVES:
-        if replaced & pair:
-            replaced |= pair
+    for pair in EXCLUSIVE:
+        if not replaced.isdisjoint(pair):
+            replaced.update(pair)
     return [one for one in own if one["name"] not in replaced] + chosen
 
 

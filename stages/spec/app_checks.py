@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.base.errors import SpecError
 from stages.spec import quantity
+from stages.spec.model import EXCLUSIVE
 from stages.spec.names import RESERVED
 from stages.spec.problems import Path
 from stages.spec.shapes import mapping, mappings, rows, string, twice
@@ -31,12 +32,6 @@ _SAME: tuple[tuple[str, Path], ...] = (
     ("os/linux/no-new-privileges", ("securityContext", "allowPrivilegeEscalation")),
     ("os/linux/seccomp-retain-set", ("securityContext", "seccompProfile")),
     ("os/linux/seccomp-remove-set", ("securityContext", "seccompProfile")),
-)
-# Isolators of which an app has at most one (contract K.5), and two names of one thing.
-EXCLUSIVE = (
-    ("os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"),
-    ("os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"),
-    ("resource/pids", "os/linux/pids-limit"),
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from stages.spec import jsonschemas, words
-from stages.spec.app_checks import EXCLUSIVE
+from stages.spec.model import EXCLUSIVE
 from stages.spec.problems import Path
 from stages.spec.shapes import integer, mapping, mappings, string, twice
 from stages.spec.words import Fault

@@ -14,6 +14,12 @@ from stages.base.records import NamedTuple
 Pairs = tuple[tuple[str, str], ...]
 
 ALL = "ALL"
+# Isolators of which an app has at most one (contract K.5), and two names of one thing.
+EXCLUSIVE = (
+    ("os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"),
+    ("os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"),
+    ("resource/pids", "os/linux/pids-limit"),
+)
 
 
 class PathType(Enum):

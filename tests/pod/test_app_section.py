@@ -143,6 +143,7 @@ def test_limits_replace_the_images_and_others_stay() -> None:
             {"name": "resource/memory", "value": {"limit": "1G"}},
             {"name": "os/linux/oom-score-adj", "value": 5},
             {"name": "os/linux/seccomp-remove-set", "value": {"set": ["x"]}},
+            {"name": "os/linux/pids-limit", "value": 7},
         ]
     }
     app = App(
