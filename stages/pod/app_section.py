@@ -6,7 +6,7 @@ import json
 import os
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from stages.base.digest import short
@@ -33,17 +33,18 @@ _ENVIRONMENT_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 
 
 def runtime_app(
-    spec: PodSpec, app: App, image_id: str, image: ImageManifest, environment: Mapping[str, str]
+    spec: PodSpec, app: App, image_id: str, image: ImageManifest, environment: Mapping[str, str], taken: Set[str]
 ) -> tuple[Section, list[Section]]:
     """The app as the pod manifest lists it, and the volumes that its image's mount points imply.
 
-    environment: the caller's, for inheritEnv. Raises PodError when there is nothing to execute.
+    environment: the caller's, for inheritEnv. taken: the names of the pod's other volumes. Raises PodError when there
+    is nothing to execute.
     """
     section = _section(app, image_id, image)
     section["environment"] = _environment(spec, app, section.get("environment") or [], environment)
     if isolators := _isolators(app, section.get("isolators") or []):
         section["isolators"] = isolators
-    mounts, points, implied = _mounts(spec, app, section.get("mountPoints") or [])
+    mounts, points, implied = _mounts(spec, app, section.get("mountPoints") or [], taken)
     if points:
         section["mountPoints"] = points
     if ports := _ports(app, section.get("ports") or []):
@@ -159,12 +160,15 @@ def _capabilities(change: Capabilities) -> Section:
     return {"name": RETAIN, "value": {"set": sorted(kept)}}
 
 
-def _mounts(spec: PodSpec, app: App, points: list[Section]) -> tuple[list[Section], list[Section], list[Section]]:
+def _mounts(
+    spec: PodSpec, app: App, points: list[Section], taken: Set[str]
+) -> tuple[list[Section], list[Section], list[Section]]:
     """The app's mounts, its mount points with the spec's read-only flags, and volumes for points that have none.
 
     A mount point that the spec mounts on gets the volume's name, and is before the image's: rkt's own stage1 takes the
     flag of the first one with that name. One that nothing is mounted on, by path or by name, gets an empty volume, so
-    that the manifest is complete for every stage1 (appc: it is runnable when each mount point has a volume).
+    that the manifest is complete for every stage1 (appc: it is runnable when each mount point has a volume). Points of
+    one name have one volume.
     """
     mounts: dict[str, Section] = {}
     for mount in app.mounts:
@@ -176,13 +180,22 @@ def _mounts(spec: PodSpec, app: App, points: list[Section]) -> tuple[list[Sectio
     for point in points:
         by_path.setdefault(posixpath.normpath(point["path"]), dict(point))
     declared = {volume.name for volume in spec.volumes}
-    implied = []
+    implied: dict[str, Section] = {}
     for place, point in by_path.items():
         if place not in mounts and point["name"] not in declared:
-            volume = f"{app.name}-{point['name']}"
-            implied.append({"name": volume, "kind": "empty", "mode": "0755", "uid": 0, "gid": 0})
-            mounts[place] = {"volume": volume, "path": point["path"]}
-    return list(mounts.values()), list(by_path.values()), implied
+            if point["name"] not in implied:
+                volume = _free(f"{app.name}-{point['name']}", taken | {one["name"] for one in implied.values()})
+                implied[point["name"]] = {"name": volume, "kind": "empty", "mode": "0755", "uid": 0, "gid": 0}
+            mounts[place] = {"volume": implied[point["name"]]["name"], "path": point["path"]}
+    return list(mounts.values()), list(by_path.values()), list(implied.values())
+
+
+def _free(wish: str, taken: Set[str]) -> str:
+    """The name, or if that is taken the first one with a number behind it that is not."""
+    name, number = wish, 2
+    while name in taken:
+        name, number = f"{wish}-{number}", number + 1
+    return name
 
 
 def _ports(app: App, own: list[Section]) -> list[Section]:

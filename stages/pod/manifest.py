@@ -65,7 +65,8 @@ def _generated(context: Context) -> Document:
     for app in spec.apps:
         image_id = context.image_id(app.name)
         image = context.images.manifest(image_id)
-        made, implied = app_section.runtime_app(spec, app, image_id, image, context.environment)
+        taken = {volume["name"] for volume in volumes}
+        made, implied = app_section.runtime_app(spec, app, image_id, image, context.environment, taken)
         made["image"]["id"] = context.images.appc_id(image_id)
         apps.append(made)
         volumes += implied

@@ -40,7 +40,7 @@ def made(app: App, section: Any = SECTION, **spec: Any) -> tuple[dict[str, Any],
     stage0 = spec.pop("stage0", Stage0())
     caller = spec.pop("caller", {})
     pod = PodSpec(name="p", uid="u", apps=(app,), stage0=stage0, **spec)
-    return app_section.runtime_app(pod, app, ID, image, caller)
+    return app_section.runtime_app(pod, app, ID, image, caller, {volume.name for volume in pod.volumes})
 
 
 def section(app: App, image: dict[str, Any] | None = SECTION, **spec: Any) -> dict[str, Any]:
@@ -179,6 +179,15 @@ def test_a_mount_point_without_a_volume_gets_an_empty_one_and_one_with_its_name_
     assert runtime["mounts"] == [{"volume": "web-spool", "path": "/spool"}]
 
 
+def test_the_volume_of_a_mount_point_has_a_name_that_no_other_has() -> None:
+    points = [{"name": name, "path": path} for name, path in (("data", "/a"), ("data-2", "/b"), ("data", "/c"))]
+    app = App("web", "i", mounts=(Mount("web-data", "/own"),))
+    runtime, implied = made(app, SECTION | {"mountPoints": points}, volumes=(Volume("web-data", EmptyDir()),))
+    assert [one["name"] for one in implied] == ["web-data-2", "web-data-2-2"]
+    mounts = {one["path"]: one["volume"] for one in runtime["mounts"]}
+    assert mounts == {"/own": "web-data", "/a": "web-data-2", "/b": "web-data-2-2", "/c": "web-data-2"}
+
+
 def test_ports_of_the_spec_replace_the_images_of_the_same_name() -> None:
     ports = [{"name": name, "port": port, "protocol": "tcp"} for name, port in (("http", 80), ("x", 1))]
     image = SECTION | {"ports": ports}
@@ -198,7 +207,7 @@ def test_only_the_volumes_of_an_oci_image_start_with_its_content() -> None:
     for image_id, expected in (("sha256-" + "0" * 64, "web-a web-b"), (ID, None)):
         app = App("web", "i")
         runtime, _ = app_section.runtime_app(
-            PodSpec(name="p", uid="u", apps=(app,), stage0=Stage0()), app, image_id, image, {}
+            PodSpec(name="p", uid="u", apps=(app,), stage0=Stage0()), app, image_id, image, {}, set()
         )
         told = {one["name"]: one["value"] for one in runtime.get("annotations", ())}
         assert told.get(app_section.IMAGE_VOLUMES) == expected
