@@ -80,9 +80,9 @@ def frozen(data: DataDir) -> str:
 
 def cgroups() -> str:
     """Which hierarchies can limit apps. Raises HostError."""
-    mounts = [line.split(" - ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    kinds = {rest.split()[0]: left.split()[4] for left, rest in mounts if rest.startswith(("cgroup ", "cgroup2 "))}
-    words = {word for _, rest in mounts if rest.startswith("cgroup ") for word in rest.split()[2].split(",")}
+    mounts = [(kind, place[4], options) for place, (kind, _, options) in _mounts() if kind in ("cgroup", "cgroup2")]
+    kinds = {kind: point for kind, point, _ in mounts}
+    words = {word for kind, _, options in mounts if kind == "cgroup" for word in options.split(",")}
     unified = Path(kinds.get("cgroup2", "/"), "cgroup.controllers")
     second = unified.read_text().split() if unified.is_file() else []
     found = [one for one in _CONTROLLERS if one in words or one in second]
@@ -115,8 +115,14 @@ def _file_system(path: Path) -> str:
     """The type of the file system that holds an existing path."""
     device = os.stat(path).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
-    for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
-        left, _, right = line.partition(" - ")
-        if left.split()[2] == wanted:
-            return right.split()[0]
-    return "an unknown file system"
+    return next((kind for place, (kind, *_) in reversed(_mounts()) if place[2] == wanted), "an unknown file system")
+
+
+def _mounts() -> list[tuple[list[str], list[str]]]:
+    """What mountinfo says of each mount: of its place, and of its file system (type, source, options).
+
+    Names of places may hold all but blanks and the end of a line, in any encoding.
+    """
+    text = Path("/proc/self/mountinfo").read_bytes().decode(errors="surrogateescape")
+    lines = [line.partition(" - ") for line in text.rstrip("\n").split("\n")]
+    return [(place.split(" "), kind.split(" ", 2)) for place, _, kind in lines]

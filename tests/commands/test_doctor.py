@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def test_a_refusal_is_told_with_its_meaning() -> None:
 
 def test_the_file_system_of_a_path_is_known() -> None:
     assert doctor_probes._file_system(Path("/proc")) == "proc"
+
+
+@pytest.mark.system
+def test_a_mount_point_of_any_name_is_no_trouble(tmp_path: Path) -> None:
+    odd = os.fsencode(tmp_path) + b"/\xff\x0b \xc2\x85- x"
+    os.mkdir(odd)
+    subprocess.run(["mount", "-t", "tmpfs", "none", odd], check=True)
+    try:
+        assert doctor_probes._file_system(Path("/proc")) == "proc"
+        assert doctor_probes._file_system(Path(os.fsdecode(odd))) == "tmpfs"
+    finally:
+        subprocess.run(["umount", odd], check=True)
 
 
 def test_a_child_that_may_not_mount_tells_why() -> None:
