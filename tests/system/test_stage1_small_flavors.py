@@ -131,6 +131,16 @@ def test_fly_drops_capabilities_only_when_asked(fly: HandMadePod) -> None:
     assert [int(line.split()[1], 16) for line in fly.run("--net=host").stdout.splitlines()] == [1, 1]
 
 
+def test_what_the_app_has_at_proc_does_not_matter_to_fly(fly: HandMadePod, tmp_path: Path) -> None:
+    retain = {"name": "os/linux/capabilities-retain-set", "value": {"set": ["CAP_CHOWN"]}}
+    fly.manifest["volumes"] = [{"name": "own", "kind": "empty"}]
+    oom = {"name": "os/linux/oom-score-adj", "value": 500}
+    runtime = {"mounts": [{"volume": "own", "path": "/proc"}]}
+    fly.add("web", sh("exit 7"), isolators=[retain, oom], runtime=runtime)
+    ended = fly.run("--net=host")
+    assert (ended.returncode, ended.stderr) == (7, "")
+
+
 def test_what_fly_cannot_do_is_said(fly: HandMadePod) -> None:
     memory = {"name": "resource/memory", "value": {"limit": "1M"}}
     fly.add("web", sh("exit 0"), isolators=[memory], eventHandlers=[{"name": "pre-start", "exec": ["/bin/true"]}])

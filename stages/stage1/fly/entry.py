@@ -26,6 +26,7 @@ def _enter(request: entering.Request, pod_directory: str) -> int:
     syscalls.setns(namespace, syscalls.CLONE_NEWNS)
     account = accounts.of(app, root)
     held = rights.read(app, lambda _: None)
+    rights.set_score(held)
     os.chdir(f"/proc/self/fd/{root}")
     os.chroot(".")
     os.chdir(app.working_directory)

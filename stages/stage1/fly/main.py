@@ -159,6 +159,7 @@ def _become_app(fly: Fly, parent: int) -> None:
     """Leaves by exec or _exit: this is a copy of the init."""
     try:
         init.default_signals()
+        rights.set_score(fly.rights)
         os.chroot(f"/proc/self/fd/{fly.root}")
         os.chdir(fly.app.working_directory)
         os.setgroups([fly.account.gid, *fly.app.supplementary_gids])

@@ -18,12 +18,16 @@ _OOM = "os/linux/oom-score-adj"
 
 
 class Rights:
-    """`capabilities` is None where no isolator says anything: fly then leaves the host's (contract H.8)."""
+    """`capabilities` is None where no isolator says anything: fly then leaves the host's (contract H.8).
 
-    __slots__ = ("capabilities", "no_new_privileges", "oom_score_adj")
+    `dropped` are the numbers of those that go from the bounding set.
+    """
+
+    __slots__ = ("capabilities", "dropped", "no_new_privileges", "oom_score_adj")
 
     def __init__(self) -> None:
         self.capabilities: list[str] | None = None
+        self.dropped: list[int] = []
         self.no_new_privileges = False
         self.oom_score_adj: int | None = None
 
@@ -37,6 +41,7 @@ def read(app: App, warn: Callable[[str], None]) -> Rights:
                 bounding = capabilities.bounding_set(file.read())
             wanted = capabilities.wanted(app.name, app.isolators)
             result.capabilities = capabilities.available(app.name, wanted, bounding, warn)
+            result.dropped = [capabilities.NAMES.index(name) for name in bounding.difference(result.capabilities)]
         elif name == _NO_NEW_PRIVILEGES and isinstance(value, bool):
             result.no_new_privileges = value
         elif name == _OOM and isinstance(value, int) and -1000 <= value <= 1000:
@@ -48,22 +53,19 @@ def read(app: App, warn: Callable[[str], None]) -> Rights:
     return result
 
 
-def apply(rights: Rights, uid: int) -> None:
-    """Give up, in this process, everything but `rights`, and become `uid`."""
+def set_score(rights: Rights) -> None:
+    """How soon this process is killed where memory is short: to be said while /proc is the host's."""
     if rights.oom_score_adj is not None:
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write(str(rights.oom_score_adj))
-    if rights.capabilities is not None:
-        for number, name in enumerate(capabilities.NAMES):
-            if name not in rights.capabilities and _in_bounding_set(number):
-                syscalls.drop_from_bounding_set(number)
+
+
+def apply(rights: Rights, uid: int) -> None:
+    """Give up, in this process, everything but `rights`, and become `uid`."""
+    for number in rights.dropped:
+        syscalls.drop_from_bounding_set(number)
     os.setresuid(uid, uid, uid)
     if rights.capabilities is not None and uid == 0:
         syscalls.set_capabilities(sum(1 << capabilities.NAMES.index(name) for name in rights.capabilities))
     if rights.no_new_privileges:
         syscalls.no_new_privileges()
-
-
-def _in_bounding_set(number: int) -> bool:
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        return capabilities.NAMES[number] in capabilities.bounding_set(file.read())
