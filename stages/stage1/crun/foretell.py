@@ -33,7 +33,7 @@ def aim(bundle: str, attempt: Callable[[], None], skip: Callable[[], int]) -> No
         if found is None:
             raise Stage1Error("the OCI runtime called no hook, so no socket can be passed to an app")
         offset = found - base if base else 0
-    _write(f"{bundle}/offset", offset)
+    init.publish(f"{bundle}/offset", str(offset))
     _expect(bundle, (skip() or _seen(bundle) or 0) + offset)
 
 
@@ -60,9 +60,8 @@ def _expect(bundle: str, pid: int) -> None:
     process["env"] = [word for word in process["env"] if not word.startswith("LISTEN_PID=")] + [f"LISTEN_PID={pid}"]
     arguments = ["python3", "-IBS", _HOOK, str(pid), f"{bundle}/seen"]
     configuration["hooks"] = {"createRuntime": [{"path": sys.executable, "args": arguments}]}
-    with open(path, "w", encoding="utf-8", opener=init.readable) as file:
-        quickjson.dump(configuration, file)
-    _write(f"{bundle}/expected", pid)
+    init.publish(path, quickjson.dumps(configuration))
+    init.publish(f"{bundle}/expected", str(pid))
     for name in ("log", "seen"):
         init.forget(f"{bundle}/{name}")
 
@@ -77,8 +76,3 @@ def _number(path: str) -> int:
             return int(file.read())
     except FileNotFoundError:
         return 0
-
-
-def _write(path: str, number: int) -> None:
-    with open(path, "w", encoding="ascii", opener=init.readable) as file:
-        file.write(str(number))

@@ -16,8 +16,7 @@ _PF_EXITING = 0x4  # in the flags of /proc/<pid>/stat, proc(5)
 
 def note_anchor(pod: str, pid: int) -> None:
     """Write down the anchor, by pid and start time, so that it can be waited for."""
-    with open(os.path.join(pod, runtime.RUN_DIRECTORY, "anchor"), "w", encoding="ascii", opener=init.readable) as file:
-        file.write(f"{pid} {_start_time(pid)}")
+    init.publish(os.path.join(pod, runtime.RUN_DIRECTORY, "anchor"), f"{pid} {_start_time(pid)}")
 
 
 def sweep(pod: str, uuid: str, then: str = "") -> None:

@@ -177,5 +177,4 @@ def _identity(setting: Setting, app: App, root: int, warn: Callable[[str], None]
 def _write_bundle(setting: Setting, container: str, configuration: dict[str, Any]) -> None:
     bundle = setting.runtime.bundle(container)
     os.makedirs(bundle, mode=0o700)
-    with open(os.path.join(bundle, "config.json"), "w", encoding="utf-8", opener=init.readable) as file:
-        quickjson.dump(configuration, file)
+    init.publish(os.path.join(bundle, "config.json"), quickjson.dumps(configuration))

@@ -114,9 +114,7 @@ def find(environment: dict[str, str]) -> str:
 def remember(runtime: Runtime, layout: Layout) -> None:
     """Leave in the pod what `enter` and `gc` need to know about the run."""
     facts = {"program": runtime.program, "cgroups": runtime.cgroups, "roots": list(layout.roots)}
-    path = os.path.join(runtime.pod, RUN_DIRECTORY, "runtime.json")
-    with open(path, "w", encoding="utf-8", opener=init.readable) as file:
-        quickjson.dump(facts, file)
+    init.publish(os.path.join(runtime.pod, RUN_DIRECTORY, "runtime.json"), quickjson.dumps(facts))
 
 
 def recall(pod: str) -> tuple[Runtime, tuple[str, ...]] | None:

@@ -77,16 +77,15 @@ def keep_lock() -> None:
         raise Stage1Error(f"RKT_LOCK_FD={text}: {error.strerror}") from error
 
 
-def readable(path: str, flags: int) -> int:
-    """The `opener` of every file that stage1 writes for others to read: the caller's umask opens none to be written."""
-    return os.open(path, flags, 0o644)
-
-
 def publish(path: str, content: str) -> None:
-    """Write a small file so that readers see all of it or nothing."""
-    with open(f"{path}.new", "w", encoding="ascii", opener=readable) as file:
+    """Write a small file, for others to read, so that they see all of it or nothing; no umask lets them write to it."""
+    with open(f"{path}.new", "w", encoding="ascii", opener=_readable) as file:
         file.write(content)
     os.rename(f"{path}.new", path)
+
+
+def _readable(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o644)
 
 
 def forget(path: str) -> None:

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO, Any
 
+__all__ = ["dumps", "load", "loads"]
+
 _BLANKS = " \t\n\r"
 
 
@@ -57,8 +59,3 @@ except (ImportError, TypeError):  # another Python than those we know
 def load(file: IO[str]) -> Any:
     """The value in a text file. Raises ValueError."""
     return loads(file.read())
-
-
-def dump(value: Any, file: IO[str]) -> None:
-    """Write the value to a text file."""
-    file.write(dumps(value))
