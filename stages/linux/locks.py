@@ -33,11 +33,11 @@ def is_locked(directory: Path) -> bool:
 def wait(directory: Path, seconds: float | None = None) -> bool:
     """Until nobody holds the directory's lock exclusively, at most `seconds`; whether that came true.
 
-    A directory that is missing, or goes away, is held by nobody.
+    A directory that is missing, or goes away, or is none, is held by nobody.
     """
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return True
     try:
         if seconds is None:

@@ -28,6 +28,8 @@ def test_a_link_to_a_directory_is_refused_rather_than_tried_for_ever(tmp_path: P
 
 def test_a_wait_ends_with_the_lock_or_with_its_time(tmp_path: Path) -> None:
     assert locks.wait(tmp_path) and locks.wait(tmp_path, 0) and locks.wait(tmp_path / "missing", 0)
+    (tmp_path / "file").touch()
+    assert locks.wait(tmp_path / "file")
     held = locks.try_lock(tmp_path)
     assert held is not None
     assert not locks.wait(tmp_path, 0)
