@@ -72,7 +72,7 @@ def enter(name: str) -> Isolation:
 
 def _show(group: Path, point: Path) -> None:
     """The group in place of the whole hierarchy; of what was mounted there before nothing is left in the namespace."""
-    descriptor = kernel.open_tree(str(group), clone=True)
+    descriptor = kernel.copy_of_mount(str(group))
     kernel.umount(str(point), kernel.MNT_DETACH)
     kernel.move_mount(descriptor, str(point))
     os.close(descriptor)

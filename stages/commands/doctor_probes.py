@@ -47,7 +47,7 @@ def idmapped(data: DataDir) -> str:
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=data.root) as scratch:
         userns = idmap.user_namespace(COUNT, COUNT)
         try:
-            mount = kernel.open_tree(scratch, clone=True)
+            mount = kernel.copy_of_mount(scratch)
             try:
                 kernel.mount_setattr_idmap(mount, userns)
             finally:

@@ -38,7 +38,7 @@ def user_namespace(start: int, count: int) -> int:
 
 def mount_shifted(source: str, target: str, userns: int) -> None:
     """Attach a copy of the mount at `source` to `target`, with the ids mapped by `userns`. Raises OSError."""
-    mount = kernel.open_tree(source, clone=True)
+    mount = kernel.copy_of_mount(source)
     try:
         kernel.mount_setattr_idmap(mount, userns)
         kernel.move_mount(mount, target)

@@ -18,7 +18,6 @@ CLONE_NEWUSER = 0x10000000
 
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
-AT_RECURSIVE = 0x8000
 OPEN_TREE_CLONE = 1
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
@@ -134,10 +133,10 @@ def fsmount(fd: int, attributes: int = 0) -> int:
     return _call("fsmount", "file system", fd, ctypes.c_uint(FSMOUNT_CLOEXEC), ctypes.c_uint(attributes))
 
 
-def open_tree(path: str, *, clone: bool = False, recursive: bool = False) -> int:
-    """A descriptor for the mount at `path`; with clone=True for a detached copy of it."""
-    flags = OPEN_TREE_CLOEXEC | (OPEN_TREE_CLONE if clone else 0) | (AT_RECURSIVE if clone and recursive else 0)
-    return _call("open_tree", path, ctypes.c_int(AT_FDCWD), os.fsencode(path), ctypes.c_uint(flags))
+def copy_of_mount(path: str) -> int:
+    """open_tree(2): a descriptor for a copy of the mount at `path`, attached nowhere."""
+    flags = ctypes.c_uint(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
+    return _call("open_tree", path, ctypes.c_int(AT_FDCWD), os.fsencode(path), flags)
 
 
 def move_mount(mount_fd: int, target: str) -> None:
@@ -186,12 +185,6 @@ def syncfs(directory: str) -> None:
         _call("syncfs", directory, ctypes.c_int(descriptor))
     finally:
         os.close(descriptor)
-
-
-def set_subreaper() -> None:
-    """Orphans below us become our children."""
-    pr_set_child_subreaper = 36
-    _call("prctl", "child subreaper", ctypes.c_int(pr_set_child_subreaper), ctypes.c_ulong(1), 0, 0, 0)
 
 
 def is_bounding(capability: int) -> bool:

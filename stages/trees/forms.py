@@ -143,11 +143,6 @@ def mounting(lower: Lower, target: str, shifted: bool) -> list[Act]:
     return []
 
 
-def attach(lower: Lower, target: str, userns: int | None) -> None:
-    """Mount what has to be mounted so that `target` shows the tree, ids shifted by `userns`. Raises OSError."""
-    acts.do(mounting(lower, target, userns is not None), userns)
-
-
 def _entries(root: Node) -> int:
     pending, count = [root], 0
     while pending:

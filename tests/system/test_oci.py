@@ -23,6 +23,7 @@ from stages.images.dependencies import Ingredient
 from stages.images.entry import Entry, Kind
 from stages.images.finder import Finder
 from stages.images.store import ImageStore
+from stages.linux import acts
 from stages.trees import ability, forms
 from stages.trees.recipe import Recipe
 from stages.trees.store import TreeStore
@@ -153,7 +154,7 @@ def indexed(folder: Path, reference: str, theirs: dict[bytes, Seen], undated: fr
 
     def compare() -> None:
         if lower.image:
-            forms.attach(lower, str(folder / "here"), None)
+            acts.do(forms.mounting(lower, str(folder / "here"), False))
         same(seen(folder / "here" if lower.image else Path(lower.path)), theirs, undated)
 
     isolated(compare)

@@ -178,12 +178,11 @@ def drop_from_bounding_set(number: int) -> None:
     _prctl(_PR_CAPBSET_DROP, number)
 
 
-def set_capabilities(mask: int, inheritable: int = 0) -> None:
-    """capset(2): exactly the capabilities of the bit `mask` are permitted and effective."""
+def set_capabilities(mask: int) -> None:
+    """capset(2): exactly the capabilities of the bit `mask` are permitted and effective, none inheritable."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     low, high = mask & 0xFFFFFFFF, mask >> 32
-    ilow, ihigh = inheritable & 0xFFFFFFFF, inheritable >> 32
-    data = (ctypes.c_uint32 * 6)(low, low, ilow, high, high, ihigh)
+    data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
     if _libc.capset(ctypes.byref(header), ctypes.byref(data)) != 0:
         raise _refused("capset")
 
