@@ -32,7 +32,7 @@ class Enter(common.PodCommand):
         pod = find.one(common.data(), self.project, variable or "".join(words))
         pid = facts.entered_pid(pod.paths)
         if pid is None:
-            hint = f"`doit run pod={pod.called}` starts it"
+            hint = find.namesakes(common.data(), pod) or f"`doit run pod={pod.called}` starts it"
             raise PodError(f"pod {pod.called} isn't currently running", hint=hint, reason="not-running")
         app = _app(facts.of(pod.paths).apps, options["app"])
         entrypoint = stage1.interface(pod.paths).entrypoint("enter")

@@ -9,7 +9,7 @@ from stages.base.errors import PodError
 from stages.commands import common
 from stages.graph.terminal import Terminal
 from stages.linux import locks
-from stages.pod import lifecycle, state
+from stages.pod import find, lifecycle, state
 from stages.pod.find import Found
 
 
@@ -28,7 +28,8 @@ def _remove(pod: Found) -> None:
     try:
         descriptor = locks.try_lock(pod.paths.root)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise PodError(f"pod {pod.called} is absent: there is nothing to remove", reason="absent") from error
+        hint = find.namesakes(common.data(), pod)
+        raise PodError(f"pod {pod.called} is absent: there is nothing to remove", hint=hint, reason="absent") from error
     if descriptor is None:
         raise state.busy(pod.paths, pod.called)
     try:

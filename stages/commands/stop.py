@@ -8,7 +8,7 @@ from typing import Any
 from stages.base.errors import PodError
 from stages.commands import common
 from stages.linux import locks
-from stages.pod import facts, inside, lifecycle, stage1, state
+from stages.pod import facts, find, inside, lifecycle, stage1, state
 from stages.pod.find import Found
 from stages.pod.state import State
 
@@ -52,7 +52,8 @@ def end(pod: Found, force: bool = False, seconds: int | None = None, wait: bool 
     if now is State.EXITED:
         return False
     if now is not State.RUNNING:
-        raise PodError(f"pod {pod.called} isn't currently running ({now.value})", reason="not-running")
+        hint = find.namesakes(common.data(), pod) if now is State.ABSENT else ""
+        raise PodError(f"pod {pod.called} isn't currently running ({now.value})", hint=hint, reason="not-running")
     found = stage1.interface(pod.paths)
     if "stop" not in found.entrypoints:
         raise PodError(

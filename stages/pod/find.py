@@ -50,6 +50,12 @@ def every(data: DataDir) -> list[Found]:
     return [Found(name, _name(data.pod(name)), data.pod(name)) for name in _listed(data) if names.uuid(name) == name]
 
 
+def namesakes(data: DataDir, pod: Found) -> str:
+    """The hint for a pod that is absent: which others have its name, as when its spec had another UUID; "" for none."""
+    others = [one.uuid for one in every(data) if one.name and one.name == pod.name and one.uuid != pod.uuid]
+    return f"another pod is called {pod.name}, name it by its UUID: {', '.join(others)}" if others else ""
+
+
 def strangers(data: DataDir) -> list[str]:
     """What else lies in the folder of the pods."""
     return [name for name in _listed(data) if names.uuid(name) != name]

@@ -62,6 +62,15 @@ def test_a_spec_is_believed_before_a_directory(data: DataDir, project: Path) -> 
     assert find.one(data, project, ONE).uuid == ONE
 
 
+def test_another_pod_of_the_name_is_told_by_its_uuid(data: DataDir, project: Path) -> None:
+    """As of a spec that had another UUID when it was run: by the name it cannot be stopped or removed."""
+    write(project, "one", "abcd9999-0000-4000-8000-000000000009")
+    assert (
+        find.namesakes(data, find.one(data, project, "one")) == f"another pod is called one, name it by its UUID: {ONE}"
+    )
+    assert find.namesakes(data, find.one(data, project, "two")) == ""
+
+
 def test_a_pod_with_a_faulty_spec_can_still_be_looked_at(data: DataDir, project: Path) -> None:
     write(project, "one", ONE)
     path = project / "pods" / "one.yaml"
