@@ -10,6 +10,9 @@ from stages.base.errors import ImageError
 from stages.base.records import NamedTuple
 from stages.linux import host
 
+# Where an OCI image's manifest keeps its Entrypoint, as JSON.
+ENTRYPOINT = "appc.io/docker/entrypoint"
+
 
 class Dependency(NamedTuple):
     """One entry of `dependencies` (appc spec, image manifest): a name, and what narrows it down."""

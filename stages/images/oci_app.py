@@ -11,11 +11,11 @@ from typing import Any
 from stages.base.digest import canonical
 from stages.base.errors import ImageError
 from stages.images import accounts, platform
+from stages.images.manifest import ENTRYPOINT
 from stages.images.oci import Config
 from stages.spec import names
 
-# The names that rkt's own converter gave them; how command and args replace one or both depends on the split.
-ENTRYPOINT = "appc.io/docker/entrypoint"
+# By the names that rkt's own converter gave them; how command and args replace one or both depends on the split.
 CMD = "appc.io/docker/cmd"
 STOP_SIGNAL = "podwright/stop-signal"
 
@@ -26,7 +26,6 @@ TRANSLATION = "podwright/translation"
 
 _AC_VERSION = "0.8.11"
 _LONGEST_NAME = 150  # it becomes a directory's, with the app's before it
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/([a-z]+))?\Z")
 # The first three have a form that appc gives them, the others are ours.
 _RESERVED = ("created", "homepage", "documentation", ENTRYPOINT, CMD, STOP_SIGNAL, TRANSLATION)
@@ -116,7 +115,7 @@ def _environment(words: Iterable[str], warn: Callable[[str], None]) -> dict[str,
     found: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if equals and _VARIABLE.match(name):
+        if equals and names.is_variable(name):
             found[name] = value
         else:
             warn(f"the image's variable {word[:40]!r} has no name that appc allows; it is left out")

@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import re
 from collections.abc import Mapping, Set
 from typing import Any
 
 from stages.base.digest import short
 from stages.base.errors import PodError
-from stages.images.manifest import ImageManifest
+from stages.images.manifest import ENTRYPOINT, ImageManifest
 from stages.images.store import is_oci
 from stages.linux import capabilities
+from stages.spec import names
 from stages.spec.model import EXCLUSIVE, App, Capabilities, PodSpec, Resources, Seccomp, Security
 
 Section = dict[str, Any]
 
-# Where an OCI image's manifest keeps its Entrypoint, as JSON (images.oci_app).
-ENTRYPOINT = "appc.io/docker/entrypoint"
 # Names the empty volumes that stage1 fills with what the image has there: appc has them empty, OCI's VOLUMEs are not.
 IMAGE_VOLUMES = "podwright/image-volumes"
 RETAIN, REMOVE = "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"
@@ -29,7 +27,6 @@ _PROFILES: dict[Seccomp, Section] = {
     Seccomp.UNCONFINED: {"name": "os/linux/seccomp-retain-set", "value": {"set": ["@appc.io/all"]}},
     Seccomp.RUNTIME_DEFAULT: {"name": "os/linux/seccomp-remove-set", "value": {"set": ["@appc.io/empty"]}},
 }
-_ENVIRONMENT_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 
 
 def runtime_app(
@@ -65,7 +62,7 @@ def runtime_app(
 
 def inherited(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Which variables of the caller an app can inherit, and the names that it cannot (no valid appc names, M 3)."""
-    good = {name: value for name, value in environment.items() if re.fullmatch(_ENVIRONMENT_NAME, name)}
+    good = {name: value for name, value in environment.items() if names.is_variable(name)}
     return good, sorted(environment.keys() - good.keys())
 
 

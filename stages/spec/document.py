@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from stages.linux import host
 from stages.spec import jsonschemas, words
 from stages.spec.model import EXCLUSIVE
 from stages.spec.problems import Path
@@ -13,11 +14,11 @@ from stages.spec.words import Fault
 
 Kind = Literal["image-manifest", "pod-manifest"]
 
-# appc's table of what runs where (contract K.2, as of the specification's head).
+# appc's table of what runs where (contract K.2).
 _ARCHITECTURES = {
-    "linux": "amd64 i386 aarch64 aarch64_be armv6l armv7l armv7b ppc64 ppc64le s390x".split(),
-    "freebsd": "amd64 i386 arm".split(),
-    "darwin": "x86_64 i386".split(),
+    "linux": host.ARCHITECTURES,
+    "freebsd": ("amd64", "i386", "arm"),
+    "darwin": ("x86_64", "i386"),
 }
 
 

@@ -11,6 +11,7 @@ RESERVED = ("stage1", "dependencies")
 
 _NAME = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _IDENTIFIER = r"[a-z0-9](?:[a-z0-9\-._~/]*[a-z0-9])?"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_.-]*"
 _UUID_DIGITS = r"[0-9a-f]{32}"
 _NIL = "0" * 32
 
@@ -23,6 +24,11 @@ def is_name(text: str) -> bool:
 def is_identifier(text: str) -> bool:
     """Whether `text` is an AC Identifier: as a name, with `. _ ~ /` as further inner characters."""
     return re.fullmatch(_IDENTIFIER, text) is not None
+
+
+def is_variable(text: str) -> bool:
+    """Whether `text` is a name that an environment variable of an app may have."""
+    return re.fullmatch(_VARIABLE, text) is not None
 
 
 def sanitise_name(text: str) -> str:
