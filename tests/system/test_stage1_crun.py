@@ -118,6 +118,16 @@ def test_an_app_that_ignores_sigterm_is_killed_after_its_grace(pod: HandMadePod)
     assert (process.returncode, pod.status("web")) == (137, "137")
 
 
+@pytest.mark.parametrize("seconds", ["1e12", "inf"])
+def test_a_grace_that_no_clock_can_hold_is_a_long_one(pod: HandMadePod, seconds: str) -> None:
+    pod.manifest["annotations"] = [{"name": "podwright/termination-grace-seconds", "value": seconds}]
+    pod.add("web", sh("trap 'sleep 0.2; exit 3' TERM; echo up; while :; do sleep 0.02; done"))
+    process = pod.start()
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    process.terminate()
+    assert (process.communicate()[1], process.returncode, pod.status("web")) == ("", 3, "3")
+
+
 def test_second_interrupt_kills_at_once(pod: HandMadePod) -> None:
     pod.manifest["annotations"] = [{"name": "podwright/termination-grace-seconds", "value": "3600"}]
     pod.add("web", sh("trap 'echo heard' INT; echo up; while :; do sleep 0.02; done"))

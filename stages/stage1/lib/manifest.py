@@ -16,6 +16,7 @@ _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 HANDLERS = ("pre-start", "post-stop")
 STOP_SIGNAL = "podwright/stop-signal"  # stage0 writes what an OCI image calls its StopSignal
 GRACE = "podwright/termination-grace-seconds"
+_MOST_GRACE = 86400.0
 IMAGE_VOLUMES = "podwright/image-volumes"  # stage0 writes which volumes start with the image's content
 
 
@@ -113,10 +114,10 @@ class Pod:
         self.annotations = {str(pair["name"]): str(pair["value"]) for pair in manifest.get("annotations") or ()}
 
     def grace(self) -> float:
-        """Seconds between the request to end and the kill. Raises Stage1Error."""
+        """Seconds between the request to end and the kill, at most a day. Raises Stage1Error."""
         text = self.annotations.get(GRACE, "10")
         try:
-            return max(0.0, float(text))
+            return min(max(0.0, float(text)), _MOST_GRACE)
         except ValueError as error:
             raise Stage1Error(f"annotation {GRACE} is {text!r}, not a number of seconds") from error
 
