@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stages.stage1.lib.manifest import Pod
 
 CONFIGURATION = "/etc/podwright"
+_PORTS = 65536
 DEFAULT: dict[str, Any] = {
     "cniVersion": "0.4.0",
     "name": "default",
@@ -103,9 +104,12 @@ def port_mappings(pod: Pod, served: frozenset[str] = frozenset()) -> list[dict[s
         port = exposed.get("podPort") or _named(pod, name)
         if name in served:
             continue
-        for number in range(int(port.get("count") or 1)):
+        first, count = int(exposed["hostPort"]), int(port.get("count") or 1)
+        if first + count > _PORTS:
+            raise Stage1Error(f"{name}: {count} ports of the host from {first} on go beyond {_PORTS - 1}")
+        for number in range(count):
             mapping: dict[str, Any] = {
-                "hostPort": int(exposed["hostPort"]) + number,
+                "hostPort": first + number,
                 "containerPort": int(port["port"]) + number,
                 "protocol": str(port.get("protocol", "tcp")),
             }

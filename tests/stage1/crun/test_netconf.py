@@ -43,6 +43,13 @@ def test_a_range_and_a_port_of_the_pod_s_own_choice(named: list[dict[str, Any]])
     ]
 
 
+def test_a_range_that_the_host_has_no_room_for_is_told() -> None:
+    many = {**HTTP, "count": 1000}
+    assert len(port_mappings(pod([{"name": "http", "hostPort": 64536}], many))) == 1000
+    with pytest.raises(Stage1Error, match="1000 ports of the host from 64537 on go beyond 65535"):
+        port_mappings(pod([{"name": "http", "hostPort": 64537}], many))
+
+
 @pytest.mark.contract("F.7 ports")
 def test_a_port_with_a_socket_of_the_caller_s_is_not_forwarded() -> None:
     assert port_mappings(pod([{"name": "http", "hostPort": 80}], HTTP), frozenset(["http"])) == []
