@@ -73,7 +73,8 @@ def _section(app: App, image_id: str, image: ImageManifest) -> Section:
             hint=f"say what to execute: `command: [/path/to/program]` for {app.name}",
             reason="no-command",
         )
-    section: Section = dict(image.app) if image.app else {"user": str(os.getuid()), "group": str(os.getgid())}
+    own = image.app or {"user": str(os.getuid()), "group": str(os.getgid())}
+    section: Section = {key: value for key, value in own.items() if value is not None}
     section["exec"] = _command(app, image_id, image, section)
     chosen = {"user": app.security.user, "group": app.security.group, "workingDirectory": app.working_dir}
     section |= {key: value for key, value in chosen.items() if value is not None}

@@ -161,6 +161,11 @@ def test_limits_replace_the_images_and_others_stay() -> None:
     }
 
 
+def test_what_the_image_says_is_null_is_not_said() -> None:
+    nothing = dict.fromkeys(("environment", "isolators", "mountPoints", "ports", "supplementaryGIDs", "eventHandlers"))
+    assert section(App("web", "i"), SECTION | nothing) == section(App("web", "i"), SECTION | {"environment": []})
+
+
 @pytest.mark.contract("L.3 mount without mount point", "M.5 read-only by name")
 def test_a_mount_brings_its_read_only_flag_to_the_mount_point() -> None:
     image = SECTION | {"mountPoints": [{"name": "spool", "path": "/data/", "readOnly": False}]}
