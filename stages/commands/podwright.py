@@ -104,13 +104,9 @@ def _started(word: str, *, locked: bool, replace: bool) -> int | None:
     code = None if locked else again.start(os.getcwd(), word, light=True)
     if code is not None:
         return code
-    with_packages()
-    from pathlib import Path
+    from stages.commands import apart
 
-    from stages.graph import direct
-    from stages.images.lockfile import Hold
-
-    return direct.run(word, Path.cwd(), Hold.ALL if locked else Hold.AUTO) if direct.is_ours(Path.cwd()) else None
+    return apart.run(word, locked=locked)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any
 from stages import import_image, render_tree
 from stages.base import files
 from stages.base.errors import PodwrightError, worded
-from stages.graph import session, steps
+from stages.graph import remember, session, steps
 from stages.graph.project import DODO, has_options
 from stages.graph.steps import Step
 from stages.graph.terminal import done, tell
@@ -33,6 +33,7 @@ from stages.trees.recipe import Recipe
 OURS = "d583e70ba00e77068521e3d0647b0ccef3e5a43a50f358bc5f520d6ec2eb0341"
 # They leave nothing in the pod's directory.
 _OF_STORES = (import_image, render_tree)
+HandOver = Callable[[dict[str, Any] | None, tuple[int, int]], None]
 # doit's exit codes for a task that failed, and for one that ended in an exception.
 FAILED, BROKEN = 1, 2
 
@@ -51,23 +52,49 @@ def run(word: str, project: Path, hold: Hold) -> int | None:
 
     None: doit has to say what is wrong, with the word, the spec or the host; nothing was done.
     """
+    code, _, plan = _planned(word, project, hold)
+    if code != 0:
+        return code
+    session.HANDOVER.plan(plan)
+    return session.HANDOVER.perform()
+
+
+def prepare_start(word: str, project: Path, hold: Hold, hand_over: HandOver) -> int | None:
+    """As run, up to the start: that is handed over to another process, with the locks. Exit code, or None, as of run.
+
+    hand_over: gets what again.make is to do, or None where this can only be done by who prepared the pod; and the
+    descriptors of the locks of the store and of the pod.
+    """
+    code, context, plan = _planned(word, project, hold)
+    if code != 0 or context is None:
+        return code
+    locked = session.HANDOVER.prepare_lock, session.HANDOVER.lock_fd
+    assert locked[0] is not None and locked[1] is not None, "they are taken before the first step"
+    try:
+        hand_over(remember.start(context, plan), (locked[0], locked[1]))
+    except (PodwrightError, OSError) as error:
+        tell(sys.__stderr__, f"podwright: {worded(error).text()}")
+        return worded(error).exit_code
+    return 0
+
+
+def _planned(word: str, project: Path, hold: Hold) -> tuple[int | None, Context | None, dict[str, Any]]:
+    """Prepare the pod: the exit code, or None, as of run; and with 0 the pod and the plan of its start."""
     try:
         context = _taken(word, project, hold)
     except (PodwrightError, OSError):
         session.HANDOVER.forget()
-        return None
+        return None, None, {}
     session.HANDOVER.by_command = True
     session.unwind_when_terminated()
     try:
         code, plan = _done(context)
     except (PodwrightError, OSError) as error:  # a process for a share could not be had, or ended early
         tell(sys.__stderr__, f"ERROR: {worded(error).text()}")
-        return FAILED
-    if code:
-        return code
-    session.remember(word, plan, dodo=False)
-    session.HANDOVER.plan(plan)
-    return session.HANDOVER.perform()
+        return FAILED, None, {}
+    if not code:
+        session.remember(word, plan, dodo=False)
+    return code, context, plan
 
 
 def prepare(word: str, project: Path, hold: Hold) -> int:

@@ -57,10 +57,14 @@ def _key(step: Step) -> tuple[str, ...]:
 
 def _can_be_repeated(context: Context, plan: dict[str, Any]) -> bool:
     """Not what talks to others, what speaks of each act, and what has to be told apart more finely."""
-    simple = not plan["register"] and not any(plan["labels"].values()) and not plan["options"]["debug"]
     here = str(context.project) == os.getcwd() and context.hold is Hold.AUTO
     told = host.boot() != ""  # else another boot does not show
-    return simple and here and told and context.overlay and _flavor(context) != stage1.KVM
+    return here and told and context.overlay and _is_simple(context, plan)
+
+
+def _is_simple(context: Context, plan: dict[str, Any]) -> bool:
+    talks = plan["register"] or any(plan["labels"].values()) or plan["options"]["debug"]
+    return not talks and _flavor(context) != stage1.KVM
 
 
 def _flavor(context: Context) -> str | None:
@@ -89,35 +93,25 @@ def _labels(witness: Witness, context: Context) -> None:
         witness.spoiled |= any(labels.held(context.data, context.pod))
 
 
-def _deeds(context: Context, plan: dict[str, Any]) -> dict[str, Any]:
-    """What the run does, as again.py does it."""
+def start(context: Context, plan: dict[str, Any]) -> dict[str, Any] | None:
+    """What is done from a prepared pod on, as again.make does it; None where it has to be done as the plan says.
+
+    Raises PodwrightError, OSError.
+    """
+    return _start(context, plan) if _is_simple(context, plan) else None
+
+
+def _start(context: Context, plan: dict[str, Any]) -> dict[str, Any]:
     pod, ids = context.pod, tuple(plan["shift"]) if plan["shift"] else None
     options = stage1.Options.of(plan["options"])
-    found = stage1.interface(pod)
     added = stage1.environment({}, 0, plan["labels"])
     del added[stage1.LOCK_FD]
-    layers = mount_overlay.layers(context)
-    published = [[str(pod.mount_plan), mounts.planned(pod, layers, "").decode("utf-8", "surrogateescape")]]
-    if options.local_config:
-        published.append([str(pod.local_config), options.local_config])
-    gc, gc_argv = lifecycle.gc_command(context.data, pod, options.local_config)
-    hosts = [one.source for one in context.spec.volumes if isinstance(one.source, HostPath)]
     return {
         "pod": str(pod.root),
-        "garbage": str(context.data.garbage),
-        "store lock": str(context.data.prepare_lock),
-        "kept": sorted(lifecycle.OURS),
-        "volumes": [[one.path, one.type.value] for one in hosts],
-        "gc": gc,
-        "gc argv": gc_argv,
-        # Of the run that is over: it was this one, or nothing would be as it was.
-        "gc mounts": mounts.mounting(plan["mounts"][:1], ids is not None),
-        "mark": found.mark,
-        "furniture": mounts.furnishing(pod, layers, ids),
-        "published": published,
+        "published": [[str(pod.local_config), options.local_config]] if options.local_config else [],
         "mounts": mounts.mounting(plan["mounts"], ids is not None),
         "ids": ids,
-        "python": found.python,
+        "python": stage1.interface(pod).python,
         "lines": [] if _flavor(context) else [stage1.NO_FLAVOR],
         "program": _program(context, plan["program"]),
         "argv": stage1.arguments(plan["program"], options, plan["version"]),
@@ -126,9 +120,34 @@ def _deeds(context: Context, plan: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _deeds(context: Context, plan: dict[str, Any]) -> dict[str, Any]:
+    """What the run does, as again.py does it."""
+    made, pod = _start(context, plan), context.pod
+    layers = mount_overlay.layers(context)
+    planned = [str(pod.mount_plan), mounts.planned(pod, layers, "").decode("utf-8", "surrogateescape")]
+    gc, gc_argv = lifecycle.gc_command(context.data, pod, stage1.Options.of(plan["options"]).local_config)
+    hosts = [one.source for one in context.spec.volumes if isinstance(one.source, HostPath)]
+    return made | {
+        "published": [planned, *made["published"]],
+        "garbage": str(context.data.garbage),
+        "store lock": str(context.data.prepare_lock),
+        "kept": sorted(lifecycle.OURS),
+        "volumes": [[one.path, one.type.value] for one in hosts],
+        "gc": gc,
+        "gc argv": gc_argv,
+        # Of the run that is over: it was this one, or nothing would be as it was.
+        "gc mounts": mounts.mounting(plan["mounts"][:1], made["ids"] is not None),
+        "mark": stage1.interface(pod).mark,
+        "furniture": mounts.furnishing(pod, layers, made["ids"]),
+    }
+
+
 def _program(context: Context, path: str) -> str:
-    """What is executed for stage1's program, found out in its tree: its root in the pod is not mounted yet."""
-    tree, root = context.data.tree(context.recipe(STAGE1).tree_id).rootfs, context.pod.stage1_rootfs
+    """What is executed for stage1's program; its root in the pod is not mounted yet, where it is to be."""
+    root = context.pod.stage1_rootfs
+    if not context.overlay:
+        return stage1.executable(root, path)
+    tree = context.data.tree(context.recipe(STAGE1).tree_id).rootfs
     found = stage1.executable(tree, str(tree / os.path.relpath(path, root)))
     return str(root / os.path.relpath(found, tree))
 

@@ -179,7 +179,12 @@ def begin(context: Context) -> None:
 
 def unwind_when_terminated() -> None:
     """Have SIGTERM end things as they should be ended: with what was begun taken back, and doit's state saved."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _unwind)
+
+
+def _unwind(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # who ends a group of processes, ends us by our parent too
+    sys.exit(128 + signal.SIGTERM)
 
 
 def abandon() -> None:

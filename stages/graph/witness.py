@@ -75,6 +75,10 @@ class Witness:
         self._depth = 0
         self._noting = False
 
+    def forked_by(self, process_id: int) -> None:
+        """Some of the code was read by the process of which this one is a copy, which began earlier."""
+        self.began = min(self.began, time.time_ns() - process.age_ns(process_id))
+
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """See everything that this block looks at, unless it is of no use any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import os
 import sys
 import time
@@ -16,22 +17,39 @@ if TYPE_CHECKING:
 _GRACE, _PAUSE = 1.0, 0.01
 
 
-def run(work: Callable[[], int]) -> int:
+def run(work: Callable[[], int], meanwhile: Callable[[], object] | None = None) -> int:
     """The exit code of `work`, which is done in a forked process; as in a shell where a signal ended it.
 
-    Nothing that this process planned for its own end is done there. Ctrl-C ends both.
+    Nothing that this process planned for its own end is done there. Ctrl-C ends both; so does SIGTERM to this one, with
+    SystemExit here. meanwhile: what is done here before the end of the other is waited for.
     """
     us, child = os.getpid(), os.fork()
     if child == 0:
         _serve(us, work)
+    asked: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        asked.append(number)
+        try:  # noqa: SIM105 - contextlib is not loaded here
+            os.kill(child, number)
+        except ProcessLookupError:
+            pass  # it has just ended
+
+    before = _signal.signal(_signal.SIGTERM, pass_on)
     try:
+        if meanwhile:
+            meanwhile()
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     except KeyboardInterrupt:
-        try:  # noqa: SIM105 - contextlib is not loaded here
+        try:  # noqa: SIM105 - as above
             _end(child)
         except ChildProcessError:
             pass  # it had ended when we were interrupted
         raise
+    finally:
+        _signal.signal(_signal.SIGTERM, before)
+    if asked:
+        sys.exit(128 + _signal.SIGTERM)
     return code if code >= 0 else 128 - code
 
 
@@ -44,6 +62,8 @@ def _serve(parent: int, work: Callable[[], int]) -> None:
         code = work()
     except KeyboardInterrupt:
         code = 130
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
     except Exception:
         sys.excepthook(*sys.exc_info())
     finally:
@@ -55,9 +75,7 @@ def _end(child: int) -> None:
     end = time.monotonic() + _GRACE
     while os.waitpid(child, os.WNOHANG)[0] == 0:
         if time.monotonic() > end:
-            import signal
-
-            os.kill(child, signal.SIGTERM)
+            os.kill(child, _signal.SIGTERM)
             os.waitpid(child, 0)
             return
         time.sleep(_PAUSE)

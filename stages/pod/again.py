@@ -144,23 +144,36 @@ def fits(path: str, kind: str) -> bool:
 
 
 def _go(record: dict[str, Any], lock_fd: int, light: bool) -> int:
-    """Clear the old run away, make and mount the layers, become stage1. Returns only an exit code."""
+    """Clear the old run away, make the layers, and make the start. Returns only an exit code."""
     from stages.linux import acts
 
     try:
         clear(record)
         acts.do(record["furniture"])
-        acts.mount_privately(record["mounts"], _ids(record))
-        for line in record["lines"]:
+    except (PodwrightError, OSError) as error:
+        return _told(error)
+    return make(record, lock_fd, light=light)
+
+
+def make(start: dict[str, Any], lock_fd: int, *, light: bool) -> int:
+    """Mount the layers and become stage1, with the pod's lock. light: as in start(). Returns only an exit code.
+
+    start: of a record the part that graph/remember.py makes by start().
+    """
+    from stages.linux import acts
+
+    try:
+        acts.mount_privately(start["mounts"], _ids(start))
+        for line in start["lines"]:
             _say(line)
-        pod = record["pod"]
-        for path, content in record["published"]:
+        pod = start["pod"]
+        for path, content in start["published"]:
             _publish(path, content, 0o640)
         _publish(f"{pod}/init", f"{os.getpid()} {process.started(os.getpid())}", 0o640)
         _publish(f"{pod}/phase", "run\n", 0o644)
     except (PodwrightError, OSError) as error:
         return _told(error)
-    return _become(record, lock_fd, light)
+    return _become(start, lock_fd, light)
 
 
 def clear(record: dict[str, Any]) -> None:

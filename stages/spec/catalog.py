@@ -16,7 +16,7 @@ from typing import Any
 
 from stages.base.errors import SpecError
 from stages.base.records import NamedTuple
-from stages.spec import names, parse
+from stages.spec import ahead, names, parse
 from stages.spec.cache import Cache, Row, stamp
 from stages.spec.model import PodSpec
 
@@ -154,7 +154,7 @@ class Catalog:
             raise SpecError(f"cannot read {parse.shown(path)}: {error.strerror}", reason="unreadable") from error
         data = self._cache.data(text)
         if data is None:
-            data = parse.validated(text, path)
+            data = ahead.data(text) or parse.validated(text, path)
             self._cache.keep_data(text, data)
         return parse.parse(data, path)
 
@@ -182,7 +182,7 @@ class Catalog:
             text = (self._folder / file).read_bytes()
         except OSError:
             return Row(at, "", "")
-        data: Any = self._cache.data(text)
+        data: Any = self._cache.data(text) or ahead.data(text)
         if data is None:
             from stages.spec import yaml
 

@@ -125,3 +125,12 @@ def test_no_module_keeps_a_function_of_its_own_under_which_nobody_watches() -> N
     bound = re.compile(r"from (os|io|posix|builtins) import .*\b(l?stat|open|access|readlink|listdir|scandir|walk)\b")
     sources = (Path(again.CODE)).rglob("*.py")
     assert not [str(path) for path in sources if bound.search(path.read_text())]
+
+
+def test_a_copy_of_a_process_has_read_its_code_when_that_began() -> None:
+    made = Witness()
+    later = made.began
+    made.forked_by(1)
+    assert made.began < later
+    made.forked_by(os.getpid())
+    assert made.began < later

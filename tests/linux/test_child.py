@@ -58,3 +58,22 @@ def test_an_interrupt_ends_both(deaf: bool) -> None:
         assert process.wait() == 9
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
+
+
+def test_who_asks_us_to_end_asks_both() -> None:
+    """The process has the time that it takes to leave things as they should be."""
+    program = "import os, signal, sys, time\nfrom stages.linux import child\n"
+    program += "def work():\n"
+    program += "    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+    program += "    print(os.getpid(), flush=True)\n"
+    program += "    try:\n        time.sleep(1000)\n    finally:\n        time.sleep(0.1); print('left', flush=True)\n"
+    program += "child.run(work)\n"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        process.terminate()
+        assert (process.stdout.read(), process.wait()) == ("left\n", 128 + signal.SIGTERM)
+
+
+def test_what_is_done_meanwhile() -> None:
+    ours, theirs = os.pipe()
+    assert child.run(lambda: os.read(ours, 1)[0], lambda: os.write(theirs, b"\3")) == 3

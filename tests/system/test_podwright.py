@@ -92,20 +92,22 @@ def test_two_apps_of_one_image_bring_and_render_it_once(project: Project) -> Non
     assert {"image:app", "image:other", "tree:app", "app:twin"} <= did and not {"image:twin", "tree:twin"} & did
 
 
-# `podwright`, whose children are killed when they begin with their share of the work.
+# `podwright`, whose process that prepares is killed when it begins, or those that have a share of its work.
 KILLING = f"""
 import os, signal, sys
 sys.path.insert(0, {str(CHECKOUT)!r})
-from stages.commands.podwright import main
+from stages.commands import apart, podwright
 from stages.graph import direct
-here = os.getpid()
-direct._one_by_one = lambda chain: os.kill(os.getpid(), signal.SIGKILL) if os.getpid() != here else 0
-sys.exit(main())
+prepare, ours = apart._prepare, []
+apart._prepare = lambda *words: ours.append(os.getpid()) or prepare(*words)
+%s = lambda *_: os.kill(os.getpid(), signal.SIGKILL) if os.getpid() not in ours else 0
+sys.exit(podwright.main())
 """
 
 
-def test_a_process_that_is_killed_is_a_sentence(project: Project) -> None:
-    project.program = [sys.executable, "-c", KILLING]
+@pytest.mark.parametrize("killing", ["direct._one_by_one", "apart._prepare"])
+def test_a_process_that_is_killed_is_a_sentence(project: Project, killing: str) -> None:
+    project.program = [sys.executable, "-c", KILLING % killing]
     ran = project.doit("run", "pod=web")
     assert ran.code == direct.FAILED and "ended early (signal 9)" in ran.err and "Traceback" not in ran.err
 
@@ -293,7 +295,7 @@ def test_the_collector_leaves_alone_what_is_loaded(tmp_path: Path, script: str) 
 
 
 @pytest.mark.parametrize("script", ["podwright", "doit"])
-def test_a_stage1_in_python_goes_on_in_the_process_that_made_the_start_again(tmp_path: Path, script: str) -> None:
+def test_a_stage1_in_python_goes_on_in_the_process_that_has_loaded_little(tmp_path: Path, script: str) -> None:
     program = str(PODWRIGHT.with_name(script))
     made = Project(tmp_path / "project", tmp_path / "data", program=[program])
     app = ["/bin/busybox", "sh", "-c", "/bin/busybox tr '\\0' ' ' </proc/$PPID/cmdline; exit 7"]
@@ -302,5 +304,6 @@ def test_a_stage1_in_python_goes_on_in_the_process_that_made_the_start_again(tmp
     ran = [made.doit("run", "pod=web") for _ in range(5)]
     assert {one.code for one in ran} == {7}, ran[-1].err
     # doit is too much to stay: what was loaded for it goes with the exec.
-    assert f"{made.pod(UID)}/stage1/rootfs/run " in ran[0].out
+    first = f"{made.pod(UID)}/stage1/rootfs/run " if script == "doit" else f"{program} run pod=web"
+    assert first in ran[0].out
     assert f"{program} run pod=web" in ran[-1].out
