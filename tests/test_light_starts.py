@@ -51,8 +51,8 @@ def test_of_stage1(flavor: str, module: str, tmp_path: Path) -> None:
     assert not HEAVY & loaded(tmp_path / "usr/lib/podwright", f"stages.stage1.{flavor}.{module}")
 
 
-def test_of_a_remembered_start() -> None:
-    assert not HEAVY & loaded(ROOT, "stages.commands.podwright", "stages.linux.acts")
+def test_of_the_process_that_becomes_stage1() -> None:
+    assert not HEAVY & loaded(ROOT, "stages.commands.podwright", "stages.commands.apart", "stages.linux.acts")
 
 
 @pytest.mark.parametrize("command", ["ps", "status", "stop", "enter", "rm", "gc"])

@@ -11,7 +11,7 @@ import _socket
 import os
 import sys
 
-from stages.base import quickjson
+from stages.base import quickjson, shipped
 from stages.commands import with_packages
 from stages.linux import child
 from stages.pod import again
@@ -72,16 +72,9 @@ def run(word: str, *, locked: bool) -> int | None:
 def _looks_ours() -> bool:
     """Whether graph/direct.py will find this folder's tasks to be ours alone, as far as can be told at once."""
     try:
-        return _read("dodo.py") == _read(f"{again.CODE}/dodo.py", f"{os.path.dirname(again.CODE)}/dodo.py")
+        return shipped.is_copy("dodo.py", "dodo.py")
     except OSError:
         return False
-
-
-def _read(*paths: str) -> bytes:
-    """The first of the files that is there."""
-    path = next((path for path in paths if os.path.exists(path)), paths[0])
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def _here(word: str, locked: bool) -> int | None:

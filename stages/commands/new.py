@@ -24,7 +24,7 @@ class New(common.PodCommand):
         if len(words) > 1 or common.pods_asked([]):
             raise PodwrightError("usage: doit new [FOLDER]", reason="bad-word")
         folder = Path(*words or ".")
-        dodo, ours = folder / DODO, shipped.path(DODO).read_bytes()
+        dodo, ours = folder / DODO, Path(shipped.path(DODO)).read_bytes()
         found = files.read_or_none(dodo)
         if found not in (None, ours) and not options["overwrite"]:
             hint = "its own tasks may be what it is for; --overwrite replaces it"

@@ -7,7 +7,6 @@ many processes as there are processors.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import import_image, render_tree
-from stages.base import files
+from stages.base import shipped
 from stages.base.errors import PodwrightError, worded
 from stages.graph import remember, session, steps
 from stages.graph.project import DODO, has_options
@@ -29,8 +28,6 @@ from stages.pod import manifest, state
 from stages.pod.context import STAGE1, Context
 from stages.trees.recipe import Recipe
 
-# sha256 of the dodo.py that has our tasks and no others. A project with tasks, or options, of its own is doit's.
-OURS = "d583e70ba00e77068521e3d0647b0ccef3e5a43a50f358bc5f520d6ec2eb0341"
 # They leave nothing in the pod's directory.
 _OF_STORES = (import_image, render_tree)
 HandOver = Callable[[dict[str, Any] | None, tuple[int, int]], None]
@@ -39,10 +36,12 @@ FAILED, BROKEN = 1, 2
 
 
 def is_ours(project: Path) -> bool:
-    """Whether doit would find in this folder the tasks of steps.py, and be told nothing else about them."""
+    """Whether doit would find in this folder the tasks of steps.py, and be told nothing else about them.
+
+    A project with tasks, or options, of its own is doit's.
+    """
     try:
-        dodo = files.read_or_none(project / DODO) or b""
-        return hashlib.sha256(dodo).hexdigest() == OURS and not has_options(project)
+        return shipped.is_copy(project / DODO, DODO) and not has_options(project)
     except OSError:
         return False
 

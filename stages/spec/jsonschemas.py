@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.base import shipped
@@ -13,7 +14,7 @@ from stages.base.digest import sha256_hex
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
-FOLDER = shipped.path("schemas")
+FOLDER = Path(shipped.path("schemas"))
 SHARED = "appc.json"  # what the others refer to
 
 

@@ -32,8 +32,8 @@ SCRIPTS = pytest.mark.parametrize("script", ["doit", "podwright"])
 
 # doit, or podwright, dying instead of giving or taking a name for the n-th time; 0: the times are counted. All is
 # written under a name that nobody reads, so these are the moments when what others see changes. In the middle of an
-# import of the file STOP_IN the process that does it stops, until it is told to go on. What podwright has prepare the pod
-# dies with it.
+# import of the file STOP_IN the process that does it stops, until it is told to go on. What podwright has prepare the
+# pod dies with it.
 PROGRAM = f"""
 import mmap, os, signal, sys
 sys.path.insert(0, {str(CHECKOUT)!r})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import signal
@@ -22,7 +21,6 @@ from tests.system.workbench import CHECKOUT, Project
 pytestmark = pytest.mark.system
 
 UID = "33333333-0000-4000-8000-000000000003"
-DODO = CHECKOUT / "dodo.py"
 PODWRIGHT = Path(sys.executable).parent / "podwright"
 
 
@@ -172,11 +170,6 @@ def test_trouble_is_told_as_doit_tells_it(project: Project, trouble: Callable[[P
     done = project.doit("run", "pod=web")
     # What was done before the trouble is not done again.
     assert (done.code, done.out) == (by_doit.code, by_doit.out) and by_doit.err.endswith(done.err) and done.err
-
-
-def test_the_graph_that_podwright_knows_is_that_of_dodo() -> None:
-    assert hashlib.sha256(DODO.read_bytes()).hexdigest() == direct.OURS
-    assert direct.is_ours(CHECKOUT)
 
 
 @pytest.mark.parametrize(
