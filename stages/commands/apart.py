@@ -36,6 +36,16 @@ def run(word: str, *, locked: bool) -> int | None:
     """
     if not _looks_ours():
         return _here(word, locked)
+    code, start, locks = _prepared(word, locked)
+    if start == _FOR_DOIT:
+        return None
+    if start == _FOR_US:
+        return _here(word, locked)
+    return again.make(start, locks[1], light=True) if start and not code else _told(code)
+
+
+def _prepared(word: str, locked: bool) -> tuple[int, Any, list[int]]:
+    """The exit code of the process that prepared the pod; what it answers, and the locks of store and pod."""
     # Each needs it: loaded here, once.
     from stages.linux import acts  # noqa: F401
 
@@ -55,18 +65,16 @@ def run(word: str, *, locked: bool) -> int | None:
     code = child.run(prepare, listen)
     if reader:
         os.waitpid(reader, 0)
-    start, descriptors = answer[0]
-    if start == _FOR_DOIT:
-        return None
-    if start == _FOR_US:
-        return _here(word, locked)
-    if descriptors and not code:
-        return again.make(start, descriptors[1], light=True)
-    if code > _BY_SIGNAL and code != _BY_SIGNAL + _signal.SIGINT:
-        told = f"ERROR: the process that prepares the pod ended early (signal {code - _BY_SIGNAL})\n  hint: run again"
-        print(told, file=sys.stderr)
-        return _FAILED
-    return code or _FAILED
+    return code, *answer[0]
+
+
+def _told(code: int) -> int:
+    """The exit code for a pod that was not prepared; why has been told, if there was somebody left to tell it."""
+    if code <= _BY_SIGNAL or code == _BY_SIGNAL + _signal.SIGINT:
+        return code or _FAILED
+    told = f"ERROR: the process that prepares the pod ended early (signal {code - _BY_SIGNAL})\n  hint: run again"
+    print(told, file=sys.stderr)
+    return _FAILED
 
 
 def _looks_ours() -> bool:
