@@ -78,6 +78,8 @@ def interface(pod: PodPaths) -> Interface:
     try:
         listed = json.loads(data).get("annotations")
         found = {one["name"]: one["value"] for one in listed or ()}
+        if not all(isinstance(word, str) for pair in found.items() for word in pair):
+            raise TypeError("an annotation is no text")
         version = int(found.get(f"{_ANNOTATION}interface-version", "1"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PodError(f"cannot read the stage1 manifest of the pod: {error}", reason="stage1-manifest") from error

@@ -109,7 +109,13 @@ def test_a_manifest_without_annotations_names_no_entrypoint(tmp_path: Path) -> N
     assert caught.value.reason == "no-entrypoint"
 
 
-@pytest.mark.parametrize("document", ["", "{", "[]", {"annotations": [1]}, annotated(**{"interface-version": "x"})])
+@pytest.mark.parametrize(
+    "document",
+    [
+        *("", "{", "[]", {"annotations": [1]}, annotated(**{"interface-version": "x"})),
+        *({"annotations": [{"name": name, "value": 7}]} for name in (5, "podwright.dev/stage1/ended")),
+    ],
+)
 def test_a_manifest_that_says_nonsense_is_an_error(tmp_path: Path, document: Any) -> None:
     with pytest.raises(PodError) as caught:
         stage1.interface(written(tmp_path, document))
