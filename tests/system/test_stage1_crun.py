@@ -949,6 +949,27 @@ def entered(pod: HandMadePod, process: subprocess.Popen[str], *command: str) -> 
     return [pod.entrypoint("enter"), f"--pid={process.pid}", "--appname=web", "--", *command]
 
 
+@pytest.mark.parametrize("text", ["{", "[1]", "7", "{}"])
+def test_damaged_notes_of_a_run_end_nothing_with_a_traceback(pod: HandMadePod, text: str) -> None:
+    pod.add("web", sh("trap 'exit 3' TERM; echo up; while :; do sleep 0.02; done"))
+    process = pod.start()
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    told = []
+    for file in ("bundles/web/config.json", "runtime.json"):
+        path = pod.path / "stage1-run" / file
+        whole = path.read_text()
+        path.write_text(text)
+        done = subprocess.run(entered(pod, process, "true"), cwd=pod.path, capture_output=True, text=True, check=False)
+        path.write_text(whole)
+        told.append((done.returncode, done.stderr))
+    (pod.path / "net-info.json").write_text(text)
+    process.terminate()
+    said = process.communicate()[1]
+    words = ("the configuration of app web is damaged", "the pod is not running")
+    assert told == [(254, f"stage1: {word}\n") for word in words]
+    assert process.returncode == 3 and "Traceback" not in said and not (pod.path / "net-info.json").exists()
+
+
 @pytest.mark.parametrize("user", ["0", "1000"])
 def test_what_the_caller_of_enter_gives_stays_the_caller_s(pod: HandMadePod, tmp_path: Path, user: str) -> None:
     """The app's root could else close the host's /dev/null to everybody, and a user have root's files for good."""

@@ -40,6 +40,8 @@ def _prepare(pod: str, request: entering.Request) -> tuple[list[str], dict[str, 
             process = quickjson.load(file)["process"]
     except FileNotFoundError as error:
         raise Stage1Error(f"the pod has no app {request.app}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Stage1Error(f"the configuration of app {request.app} is damaged") from error
     if not os.path.isdir(oci.state(request.app)):
         raise Stage1Error(f"app {request.app} is not running")
     _check(oci.process(request.app), request, process)

@@ -71,9 +71,11 @@ def tear_down(pod_directory: str, uuid: str, netns: str) -> list[str]:
     try:
         with open(path, encoding="utf-8") as file:
             records = quickjson.load(file)
+        if not all(isinstance(record["conf"]["plugins"], list) for record in records):
+            raise ValueError(path)
     except FileNotFoundError:
         return []
-    except ValueError:
+    except (ValueError, TypeError, KeyError):
         os.unlink(path)
         return [f"{path} is damaged: the networks of the pod cannot be taken down"]
     left: list[dict[str, Any]] = []

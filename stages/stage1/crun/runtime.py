@@ -123,5 +123,5 @@ def recall(pod: str) -> tuple[Runtime, tuple[str, ...]] | None:
         with open(os.path.join(pod, RUN_DIRECTORY, "runtime.json"), encoding="utf-8") as file:
             facts = quickjson.load(file)
         return Runtime(facts["program"], pod, bool(facts["cgroups"])), tuple(facts["roots"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
