@@ -14,7 +14,7 @@ from typing import Any
 
 from stages.base import files
 from stages.base.digest import canonical
-from stages.base.errors import HostError, PodError
+from stages.base.errors import PodError
 from stages.base.paths import PodPaths
 from stages.base.records import NamedTuple
 from stages.linux import acts, selinux
@@ -117,13 +117,12 @@ def of_stage1(pod: PodPaths) -> tuple[list[Act], Ids]:
         ids = [int(one) for one in (files.read_small(pod.private_users_prepared) or b"").split(b":") if one]
         shift = (ids[0], ids[1]) if len(ids) == 2 else None
         return mounting(read_plan(pod)[:1], shift is not None), shift
-    except (HostError, PodError, OSError, ValueError):
+    except (PodError, OSError, ValueError, KeyError, TypeError):
         return [], None
 
 
 def mounting(plan: list[dict[str, Any]], shifted: bool) -> list[Act]:
     """The acts that mount the plan.
-
 
     A tree that has to be mounted or shifted gets a place of its own beside the work directory: two apps may have one
     tree, so its own directory in the store cannot be the place.

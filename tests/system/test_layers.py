@@ -42,6 +42,13 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", "7", '[{"lower": {}}]', '[{"lower": {"x": 1}, "overlay": {}}]'])
+def test_a_damaged_plan_mounts_nothing_for_gc(pod: PodPaths, text: str) -> None:
+    pod.overlay.mkdir()
+    pod.mount_plan.write_text(text)
+    assert mounts.of_stage1(pod) == ([], None)
+
+
 @pytest.mark.contract("A.16 overlayRender", "M 12")
 def test_an_upper_has_owner_and_mode_of_the_image_s_root_whatever_the_umask(tmp_path: Path, pod: PodPaths) -> None:
     before = os.umask(0o077)
