@@ -56,7 +56,7 @@ def _changed(found: bytes, document: manifest.Document) -> tuple[Reason, ...]:
 def _read(data: bytes) -> Any:
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "(damaged)"
 
 

@@ -10,7 +10,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from stages.base import entries
 from stages.base.errors import HostError, placed
@@ -147,6 +147,16 @@ def read_small(path: Path, limit: int = 16 << 20) -> bytes | None:
             return file.read(limit)
     finally:
         os.close(descriptor)
+
+
+def read_value(path: Path, limit: int = 16 << 20) -> Any:
+    """The value of a small file of JSON, as read_small; None also where it is damaged, however that is."""
+    import json
+
+    try:
+        return json.loads(read_small(path, limit) or b"null")
+    except (ValueError, RecursionError):
+        return None
 
 
 def discard(path: Path, garbage: Path) -> None:

@@ -31,7 +31,7 @@ def loads(text: str) -> Any:
         return json.loads(text)
     try:
         value, end = scanner(_Plain)(text, 0)
-    except (StopIteration, SystemError) as error:  # the second of a torn text, where nobody has loaded json's own error
+    except (StopIteration, RecursionError, SystemError) as error:  # the last where nobody has loaded json's own error
         raise ValueError("not JSON") from error
     if end != len(text):
         raise ValueError("more than one JSON value")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from pathlib import Path
@@ -18,7 +17,6 @@ from stages.pod.state import State
 
 # Between two looks at a pod that is about to say its pid, in seconds.
 _PAUSE = 0.02
-_MOST_MANIFEST = 16 << 20
 # What a spec may say; a ready manifest may say anything.
 _MOST_GRACE = 86400.0
 
@@ -126,9 +124,7 @@ def _is_number(text: str) -> bool:
 
 def _document(pod: PodPaths) -> Any:
     """The pod manifest, or None."""
-    with contextlib.suppress(ValueError, RecursionError):
-        return json.loads(files.read_small(pod.manifest, _MOST_MANIFEST) or b"null")
-    return None
+    return files.read_value(pod.manifest)
 
 
 def _apps(pod: PodPaths) -> tuple[str, ...]:
@@ -162,8 +158,8 @@ def _trees(pod: PodPaths) -> frozenset[str]:
 
 def _networks(pod: PodPaths) -> tuple[tuple[str, str], ...]:
     """What stage1 wrote to net-info.json; rkt's stage1 writes the same keys (contract B.1)."""
-    with contextlib.suppress(ValueError, RecursionError, KeyError, TypeError):
-        listed = json.loads(files.read_small(pod.net_info) or b"[]")
+    with contextlib.suppress(AttributeError, KeyError, TypeError):
+        listed = files.read_value(pod.net_info) or ()
         return tuple((str(one["netName"]), str(one.get("ip") or "")) for one in listed)
     return ()
 

@@ -117,7 +117,7 @@ def of_stage1(pod: PodPaths) -> tuple[list[Act], Ids]:
         ids = [int(one) for one in (files.read_small(pod.private_users_prepared) or b"").split(b":") if one]
         shift = (ids[0], ids[1]) if len(ids) == 2 else None
         return mounting(read_plan(pod)[:1], shift is not None), shift
-    except (PodError, OSError, ValueError, KeyError, TypeError):
+    except (PodError, OSError, ValueError, RecursionError, KeyError, TypeError):
         return [], None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from stages.base import files
@@ -13,10 +12,7 @@ from stages.base.verdict import Verdict, compare
 
 def read(pod: PodPaths, task: str) -> dict[str, Any] | None:
     """The record of a task, or None when there is none that can be read."""
-    try:
-        document = json.loads(files.read_small(pod.record(task)) or b"null")
-    except ValueError:
-        return None
+    document = files.read_value(pod.record(task))
     return document if isinstance(document, dict) and isinstance(document.get("inputs"), dict) else None
 
 

@@ -81,7 +81,7 @@ def interface(pod: PodPaths) -> Interface:
         if not all(isinstance(word, str) for pair in found.items() for word in pair):
             raise TypeError("an annotation is no text")
         version = int(found.get(f"{_ANNOTATION}interface-version", "1"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise PodError(f"cannot read the stage1 manifest of the pod: {error}", reason="stage1-manifest") from error
     own = {name: value for name, value in found.items() if name.startswith(_ANNOTATION)}
     mark = found.get(_MARK, "")

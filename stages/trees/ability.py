@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -47,10 +46,7 @@ def _ask(data: DataDir, circumstances: list[str]) -> erofs.Way | None:
 
 
 def _recall(data: DataDir) -> dict[str, Any]:
-    try:
-        document = json.loads(files.read_or_none(data.cache / _REMEMBERED) or b"null")
-    except ValueError:
-        document = None
+    document = files.read_value(data.cache / _REMEMBERED)
     return document if isinstance(document, dict) and "way" in document else {}
 
 

@@ -8,7 +8,6 @@ once, and marked for good if it is whole. Where the host has no such id, every t
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -50,10 +49,7 @@ def is_in_doubt(paths: TreePaths) -> bool:
 
 def record(paths: TreePaths) -> dict[str, Any] | None:
     """What was recorded of the tree; None when that is not there, cannot be read, or is of another format."""
-    try:
-        document = json.loads(files.read_small(paths.record) or b"null")
-    except ValueError:
-        return None
+    document = files.read_value(paths.record)
     return document if isinstance(document, dict) and document.get("format") == FORMAT else None
 
 

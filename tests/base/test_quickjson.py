@@ -25,7 +25,7 @@ def test_what_json_wrote_is_read_and_what_is_written_json_reads(value: Any) -> N
 BROKEN = ["", "{", "nonsense", "1 2", '{"a": }', "[1,]", '{"a": "b', '["\\u12', '{"a"', "\0\0", '["\0"]']
 
 
-@pytest.mark.parametrize("text", BROKEN)
+@pytest.mark.parametrize("text", [*BROKEN, "[" * 100_000])
 @pytest.mark.parametrize("loads", [quickjson.loads, of_stage1.loads])
 def test_what_is_no_json_is_a_value_error(text: str, loads: Any) -> None:
     with pytest.raises(ValueError):

@@ -42,7 +42,9 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", "7", '[{"lower": {}}]', '[{"lower": {"x": 1}, "overlay": {}}]'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[" * 100_000, "{}", "[1]", "7", '[{"lower": {}}]', '[{"lower": {"x": 1}, "overlay": {}}]']
+)
 def test_a_damaged_plan_mounts_nothing_for_gc(pod: PodPaths, text: str) -> None:
     pod.overlay.mkdir()
     pod.mount_plan.write_text(text)

@@ -34,7 +34,8 @@ def _reader() -> Callable[[str], Any]:
         stripped = text.strip(_BLANKS)
         try:
             value, end = scan(stripped, 0)
-        except (StopIteration, SystemError) as error:  # the second where nobody has loaded json's own error
+        # The last where nobody has loaded json's own error.
+        except (StopIteration, RecursionError, SystemError) as error:
             raise ValueError("this is not JSON") from error
         if end != len(stripped):
             raise ValueError("there is something after the JSON value")
