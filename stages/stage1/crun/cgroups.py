@@ -18,10 +18,11 @@ CONTROLLERS = frozenset(("cpu", "memory", "pids", "devices", "freezer"))
 class Layout:
     """The decision: `controllers` that can limit apps, mounts to `hide` from the runtime, the `roots` of hierarchies.
 
-    `usable` is False where the runtime must do without control groups.
+    `usable` is False where the runtime must do without control groups. `parent` is the group that the pod's lies in,
+    "" for the top.
     """
 
-    __slots__ = ("controllers", "hide", "roots", "usable", "version")
+    __slots__ = ("controllers", "hide", "parent", "roots", "usable", "version")
 
     def __init__(
         self, version: int, controllers: frozenset[str], hide: tuple[str, ...], roots: tuple[str, ...]
@@ -31,6 +32,7 @@ class Layout:
         self.hide = hide
         self.roots = roots
         self.usable = bool(roots)
+        self.parent = ""
 
 
 def decide(mountinfo: str, v2_controllers: str, runtime: str) -> Layout:
@@ -41,7 +43,7 @@ def decide(mountinfo: str, v2_controllers: str, runtime: str) -> Layout:
     """
     v1: dict[str, frozenset[str]] = {}
     v2 = ""
-    for point, kind, options, writable in _mounts(mountinfo):
+    for point, _, kind, options, writable in _mounts(mountinfo):
         if not writable:
             continue
         if kind == "cgroup":
@@ -59,14 +61,14 @@ def decide(mountinfo: str, v2_controllers: str, runtime: str) -> Layout:
     return Layout(1, controllers, hide, roots)
 
 
-def _mounts(mountinfo: str) -> Iterator[tuple[str, str, list[str], bool]]:
-    """(mount point, type, super options, writable) of every line of mountinfo that is about control groups."""
+def _mounts(mountinfo: str) -> Iterator[tuple[str, str, str, list[str], bool]]:
+    """(mount point, group there, type, super options, writable) of each line of mountinfo about control groups."""
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         left, right = before.split(), after.split()
         if len(left) >= 6 and len(right) >= 3 and right[0] in ("cgroup", "cgroup2"):
             options = right[2].split(",")
-            yield left[4], right[0], options, "rw" in left[5].split(",") and "rw" in options
+            yield left[4], left[3].rstrip("/"), right[0], options, "rw" in left[5].split(",") and "rw" in options
 
 
 def look(runtime: str) -> Layout:
@@ -113,14 +115,37 @@ def _move_nowhere() -> None:
             continue
 
 
+def tracked(layout: Layout) -> tuple[str, str]:
+    """The hierarchy in which systemd keeps its units' processes, its directory, and this process's group there.
+
+    The group is "" at the top, and where there is no such hierarchy.
+    """
+    name = "" if layout.version == 2 else "name=systemd"
+    for point, names, group in _own(_own_file("mountinfo"), _own_file("cgroup")):
+        if names == {name} and point in layout.roots:
+            return point, group
+    return "", ""
+
+
 def own(mountinfo: str, groups: str) -> Iterator[str]:
     """The directories of the process with these /proc/self/mountinfo and /proc/self/cgroup, where it can write."""
+    for point, _, group in _own(mountinfo, groups):
+        yield point + group
+
+
+def _own(mountinfo: str, groups: str) -> Iterator[tuple[str, frozenset[str], str]]:
+    """(mount point, names of the hierarchy, group below the point) of the hierarchies that can be written."""
     lines = (line.split(":", 2) for line in groups.splitlines())
-    paths = {frozenset(names.split(",")): path for _, names, path in lines}
-    for point, kind, options, writable in _mounts(mountinfo):
+    paths = {frozenset(names.split(",")): path.rstrip("/") for _, names, path in lines}
+    for point, top, kind, options, writable in _mounts(mountinfo):
         for names, path in paths.items():
-            if writable and names <= ({""} if kind == "cgroup2" else set(options)):
-                yield point + path.rstrip("/")
+            # In a container the whole hierarchy's paths may be told, of which a part is mounted.
+            if (
+                writable
+                and names <= ({""} if kind == "cgroup2" else set(options))
+                and (path + "/").startswith(top + "/")
+            ):
+                yield point, names, path[len(top) :]
 
 
 def remove(group: str, roots: tuple[str, ...], patience: float = 5.0) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from stages.stage1.crun import cgroups, network, runtime
+from stages.stage1.crun import cgroups, delegation, network, runtime
 from stages.stage1.lib import init
 from stages.stage1.lib.errors import Stage1Error
 from stages.stage1.lib.signals import signal
@@ -30,8 +30,11 @@ def sweep(pod: str, uuid: str, then: str = "") -> None:
     if ran:
         _end_anchor(directory)
         remembered = runtime.recall(pod)
-        if remembered and not cgroups.remove(runtime.control_group(pod, uuid), remembered[1], _PATIENCE):
-            raise Stage1Error(f"processes of pod {uuid} do not die")
+        if remembered:
+            _, roots, parent = remembered
+            if not cgroups.remove(runtime.control_group(parent, pod, uuid), roots, _PATIENCE):
+                raise Stage1Error(f"processes of pod {uuid} do not die")
+            delegation.tidy(parent, roots)
     for trouble in network.tear_down(pod, uuid, ""):
         init.say(trouble + then)
     if ran:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from stages.stage1.crun import anchor, cgroups, leftovers, netconf, network, runtime, staging, streams
+from stages.stage1.crun import anchor, cgroups, delegation, leftovers, netconf, network, runtime, staging, streams
 from stages.stage1.lib import arguments, init, manifest, syscalls
 from stages.stage1.lib.errors import Stage1Error
 from stages.stage1.lib.signals import signal
@@ -49,6 +49,7 @@ def _run_swept(
     owners = streams.owners()
     program = runtime.find(dict(os.environ))
     layout = cgroups.look(runtime.kind(program))
+    layout.parent = delegation.settle(layout)
     oci = runtime.Runtime(program, pod_directory, layout.usable)
     _own_mount_namespace(options, layout)
     empty = os.path.join(pod_directory, runtime.RUN_DIRECTORY, "empty")

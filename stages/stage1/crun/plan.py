@@ -85,7 +85,9 @@ class Setting:
     @property
     def cgroup(self) -> str:
         """The pod's control group, from the top of every hierarchy; "" where there is none."""
-        return control_group(self.pod_directory, self.arguments.uuid) if self.layout.usable else ""
+        if not self.layout.usable:
+            return ""
+        return control_group(self.layout.parent, self.pod_directory, self.arguments.uuid)
 
 
 def write_bundles(setting: Setting, app: App, warn: Callable[[str], None]) -> Task:

@@ -88,13 +88,13 @@ def kind(program: str) -> str:
     return "runc" if "runc" in os.path.basename(program) else "crun"
 
 
-def control_group(pod: str, uuid: str) -> str:
-    """The pod's control group, from the top of every hierarchy.
+def control_group(parent: str, pod: str, uuid: str) -> str:
+    """The pod's control group, from the top of every hierarchy, in the group `parent`.
 
     Its directory is part of the name: two data directories may have pods of one UUID, and neither may end the other's.
     """
     status = os.stat(pod)
-    return f"/podwright-{uuid}-{status.st_dev:x}-{status.st_ino:x}"
+    return f"{parent}/podwright-{uuid}-{status.st_dev:x}-{status.st_ino:x}"
 
 
 def find(environment: dict[str, str]) -> str:
@@ -113,15 +113,20 @@ def find(environment: dict[str, str]) -> str:
 
 def remember(runtime: Runtime, layout: Layout) -> None:
     """Leave in the pod what `enter` and `gc` need to know about the run."""
-    facts = {"program": runtime.program, "cgroups": runtime.cgroups, "roots": list(layout.roots)}
+    facts = {
+        "program": runtime.program,
+        "cgroups": runtime.cgroups,
+        "roots": list(layout.roots),
+        "parent": layout.parent,
+    }
     init.publish(os.path.join(runtime.pod, RUN_DIRECTORY, "runtime.json"), quickjson.dumps(facts))
 
 
-def recall(pod: str) -> tuple[Runtime, tuple[str, ...]] | None:
-    """The runtime and the cgroup hierarchies of the pod's last run, or None if it left none."""
+def recall(pod: str) -> tuple[Runtime, tuple[str, ...], str] | None:
+    """The runtime, the cgroup hierarchies and the group around the pod's of its last run, or None if it left none."""
     try:
         with open(os.path.join(pod, RUN_DIRECTORY, "runtime.json"), encoding="utf-8") as file:
             facts = quickjson.load(file)
-        return Runtime(facts["program"], pod, bool(facts["cgroups"])), tuple(facts["roots"])
+        return Runtime(facts["program"], pod, bool(facts["cgroups"])), tuple(facts["roots"]), facts.get("parent", "")
     except (OSError, ValueError, KeyError, TypeError):
         return None
