@@ -200,7 +200,7 @@ def show_json(value: Any) -> None:
 def size_text(size: int) -> str:
     """A number of bytes for people, in powers of 1000."""
     amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
-    while amount >= 1000 and len(units) > 1:
+    while amount >= 999.95 and len(units) > 1:  # what would be rounded to 1000.0
         amount /= 1000
         del units[0]
     return f"{size} B" if units[0] == "B" else f"{amount:.1f} {units[0]}"

@@ -162,7 +162,8 @@ def test_what_is_no_duration(text: str) -> None:
 
 
 def test_sizes_for_people() -> None:
-    assert [common.size_text(one) for one in (0, 999, 1000, 2_500_000)] == ["0 B", "999 B", "1.0 kB", "2.5 MB"]
+    told = {0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 2_500_000: "2.5 MB"}
+    assert {size: common.size_text(size) for size in told} == told
 
 
 @pytest.mark.parametrize("line", ["web", "--dry web", "pod=web"])
