@@ -76,11 +76,7 @@ def _left_over(context: Context) -> list[Reason]:
 
 def _strangers(context: Context) -> list[str]:
     """Apps that the pod directory knows and the spec does not."""
-    try:
-        known = sorted(path.name for path in context.pod.appsinfo.iterdir())
-    except FileNotFoundError:
-        return []
-    return [name for name in known if name not in context.app_names]
+    return [path.name for path in files.listed(context.pod.appsinfo) if path.name not in context.app_names]
 
 
 def _mark(context: Context, marker: Any, content: bytes | None) -> None:
