@@ -123,7 +123,7 @@ def _prepare(word: str, locked: bool, channel: Any) -> int:
 
 
 def _answer(channel: Any) -> tuple[Any, list[int]]:
-    """What the other process says, None for nothing; and the descriptors that it gives."""
+    """What the other process says, None for nothing or half of it; and the descriptors that it gives."""
     first, passed, _, _ = channel.recvmsg(1, _socket.CMSG_SPACE(2 * _NUMBER), _socket.MSG_CMSG_CLOEXEC)
     rights = passed[0][2] if passed else b""
     numbers = [rights[place : place + _NUMBER] for place in range(0, len(rights), _NUMBER)]
@@ -131,5 +131,8 @@ def _answer(channel: Any) -> tuple[Any, list[int]]:
     while piece := channel.recv(_PIECE):
         told += piece
     channel.close()
-    text = told.decode("utf-8", "surrogateescape").strip()
-    return quickjson.loads(text) if text else None, [int.from_bytes(one, sys.byteorder) for one in numbers]
+    try:
+        said = quickjson.loads(told.decode("utf-8", "surrogateescape").strip())
+    except ValueError:
+        said = None
+    return said, [int.from_bytes(one, sys.byteorder) for one in numbers]

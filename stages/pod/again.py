@@ -67,8 +67,9 @@ def _recall(project: str, word: str) -> dict[str, Any] | None:
         status = os.fstat(file.fileno())
         if os.geteuid() != 0 or status.st_uid != 0 or status.st_mode & 0o022 or not stat.S_ISREG(status.st_mode):
             return None
-        record: dict[str, Any] = quickjson.loads(file.read())
-    return record if record.get("circumstances") == circumstances(project, word) else None
+        record = quickjson.loads(file.read())
+    known = isinstance(record, dict) and record.get("circumstances") == circumstances(project, word)
+    return record if known else None
 
 
 def circumstances(project: str, word: str) -> list[Any]:

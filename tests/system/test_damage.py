@@ -24,6 +24,7 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "link": lambda path: os.symlink("/dev/zero", path),
     "directory": os.mkdir,
     "bytes": lambda path: path.write_bytes(b"\xff\0{" * 100),
+    "number": lambda path: path.write_bytes(b"7"),
     "deep": lambda path: path.write_bytes(b"[" * 100_000),
     "loop": lambda path: path.symlink_to(path.name),
 }
