@@ -13,19 +13,22 @@ from stages.linux import erofs, host, kernel
 
 _REMEMBERED = "erofs.json"
 _SYS_ADMIN = 21
+_LOOPS = "/dev/loop-control"
 
 
 def way(data: DataDir) -> erofs.Way | None:
     """How this kernel mounts an index over the stored archives, or None when trees have to be files.
 
     Only root can ask the kernel; others go by what root was told. What worked is believed as long as kernel and file
-    system are the same; what did not, as long as nothing changed that could have been the cause.
+    system are the same, and there are loop devices if it takes them: a unit of systemd may have none
+    (`PrivateDevices=`). What did not work is believed as long as nothing changed that could have been the cause.
     """
     circumstances = _circumstances(data)
     remembered = _recall(data)
     if remembered.get("circumstances") == circumstances:
         if remembered["way"]:
-            return erofs.Way(remembered["way"])
+            found = erofs.Way(remembered["way"])
+            return found if found is not erofs.Way.LOOP or os.geteuid() != 0 or _has_loops() else None
         if os.geteuid() != 0 or remembered.get("refused with") == _causes():
             return None
     return _ask(data, circumstances) if os.geteuid() == 0 else None
@@ -43,6 +46,16 @@ def _ask(data: DataDir, circumstances: list[str]) -> erofs.Way | None:
     answer = {"way": found.value} if found else {"way": "", "refused with": _causes()}
     files.publish(data.cache / _REMEMBERED, canonical({"circumstances": circumstances, **answer}), durable=False)
     return found
+
+
+def _has_loops() -> bool:
+    """Whether there are loop devices, and no control group forbids them."""
+    try:
+        os.stat(_LOOPS)  # which a start that is made again looks at
+        os.close(os.open(_LOOPS, os.O_RDWR | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _recall(data: DataDir) -> dict[str, Any]:
@@ -67,6 +80,5 @@ def _causes() -> list[str]:
     """
     listed = "erofs" in Path("/proc/filesystems").read_text().split()
     modules = stamp.at(Path("/lib/modules", os.uname().release, "modules.dep"))
-    loops = os.path.exists("/dev/loop-control")
     allowed = kernel.is_bounding(_SYS_ADMIN)
-    return [host.boot(), str(listed), str(modules), str(loops), os.readlink("/proc/self/ns/user"), str(allowed)]
+    return [host.boot(), str(listed), str(modules), str(_has_loops()), os.readlink("/proc/self/ns/user"), str(allowed)]

@@ -19,15 +19,22 @@ BUSYBOX = Path("/bin/busybox")
 APPLETS = "sh sleep cat echo id env stat ls touch mkdir ps kill grep head hostname mknod ip nc httpd wget test".split()
 
 _FILTER = """\
-import ctypes, os, sys
-step = (ctypes.c_ubyte * 8)(6, 0, 0, 0, *(0x7fff0000).to_bytes(4, sys.byteorder))
-program = (ctypes.c_uint64 * 2)(1, ctypes.addressof(step))
+import ctypes, os, struct, sys
+words = [(0x20, 0, 0), (0x15, 1, int(sys.argv[1])), (6, 0, 0x80000000), (6, 0, 0x7fff0000)]
+code = b"".join(struct.pack("=HBBI", what, 0, unless, value) for what, unless, value in words)
+steps = ctypes.create_string_buffer(code)
+program = (ctypes.c_uint64 * 2)(len(words), ctypes.addressof(steps))
 prctl = ctypes.CDLL(None).prctl
 assert prctl(38, 1, 0, 0, 0) == 0 and prctl(22, 2, ctypes.byref(program)) == 0
-os.execvp(sys.argv[1], sys.argv[1:])
+os.execvp(sys.argv[2], sys.argv[2:])
 """
-# Goes before a command, which then has a seccomp filter, as under systemd or in a container; it allows everything.
-FILTERED = (sys.executable, "-c", _FILTER)
+
+
+def filtered(call: int = 1 << 30) -> tuple[str, ...]:
+    """Goes before a command, which then has a seccomp filter, as under systemd or in a container. call: who makes it is
+    killed; there is none of the default's number.
+    """
+    return (sys.executable, "-c", _FILTER, str(call))
 
 
 def put(root: Path, flavor: str) -> None:

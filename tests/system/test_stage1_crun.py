@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.system.stage1_pod import FILTERED, HandMadePod, sh
+from tests.system.stage1_pod import HandMadePod, filtered, sh
 
 pytestmark = pytest.mark.system
 
@@ -386,6 +386,13 @@ def test_a_capability_that_the_host_has_not_is_reported(pod: HandMadePod) -> Non
     assert ("cannot give CAP_SYS_RESOURCE" in ended.stderr) == (not mine >> 24 & 1)
 
 
+def test_private_users_without_the_right_to_make_a_device_are_refused_in_a_sentence(pod: HandMadePod) -> None:
+    """As in a unit of systemd with PrivateDevices."""
+    pod.add("web", sh("true"))
+    ended = pod.run("--private-users=1000000:65536", prefix=("setpriv", "--bounding-set=-mknod"))
+    assert ended.returncode == 254 and "CAP_MKNOD" in ended.stderr and "PrivateDevices" in ended.stderr
+
+
 def test_other_users_have_no_capability_in_effect(pod: HandMadePod) -> None:
     pod.add("web", sh("grep -E 'CapEff|CapPrm|CapBnd' /proc/self/status"), user="1000", group="100")
     masks = [int(line.split()[1], 16) for line in pod.run().stdout.splitlines()]
@@ -695,7 +702,7 @@ def test_without_control_groups_no_device_that_an_image_brings_can_be_opened(
     assert (ended.stdout.split(), ended.returncode) == (["there", "there"], 0), ended
 
 
-@pytest.mark.parametrize(("caller", "mode"), [((), "1"), (FILTERED, "2")], ids=["free", "filtered"])
+@pytest.mark.parametrize(("caller", "mode"), [((), "1"), (filtered(), "2")], ids=["free", "filtered"])
 def test_the_process_that_holds_the_namespaces_gives_nothing_away(
     pod: HandMadePod, caller: tuple[str, ...], mode: str
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.stage1_pod import FILTERED, HandMadePod, sh
+from tests.system.stage1_pod import HandMadePod, filtered, sh
 
 pytestmark = pytest.mark.system
 
@@ -62,13 +62,21 @@ def test_a_refusal_that_nobody_hears_has_its_code(tmp_path: Path, flavor: str, e
 def test_a_caller_that_has_a_seccomp_filter_can_start_pods(tmp_path: Path, flavor: str) -> None:
     pod = HandMadePod(tmp_path, flavor)
     pod.add("web", sh("exit 3"))
-    assert pod.run(prefix=FILTERED).returncode == 3
+    assert pod.run(prefix=filtered()).returncode == 3
+
+
+def test_a_filter_that_forbids_what_a_pod_takes_is_told(tmp_path: Path) -> None:
+    pod = HandMadePod(tmp_path, "crun")
+    pod.add("web", sh("true"))
+    sethostname = {"x86_64": 170, "aarch64": 161}[os.uname().machine]
+    ended = pod.run(prefix=filtered(sethostname))
+    assert ended.returncode == 254 and "filter of system calls" in ended.stderr
 
 
 def test_the_process_that_holds_the_namespaces_is_confined_beside_another_filter() -> None:
     confined = "import os; from stages.stage1.lib import syscalls; syscalls.only_read_and_write(); "
     for then, code in (("os.write(1, b'x'); os._exit(3)", 3), ("os.open('/', 0)", -signal.SIGSYS)):
-        command = [*FILTERED, sys.executable, "-c", confined + then]
+        command = [*filtered(), sys.executable, "-c", confined + then]
         assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == code
 
 

@@ -85,3 +85,16 @@ def test_what_works_is_looked_at_by_nothing_but_kernel_and_file_system(tmp_path:
     if ability.way(data) is None:
         pytest.skip("no index is mounted here")
     assert json.loads((data.cache / "erofs.json").read_text()).keys() == {"circumstances", "way"}
+
+
+def test_what_takes_loop_devices_is_not_used_where_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DataDir(tmp_path)
+    ability.way(data)
+    memory = data.cache / "erofs.json"
+    memory.write_text(json.dumps({**json.loads(memory.read_text()), "way": Way.LOOP.value}))
+    kept = memory.read_text()
+    assert ability.way(data) is Way.LOOP
+    monkeypatch.setattr(ability, "_LOOPS", "/dev/no-loop-control")
+    assert ability.way(data) is None and memory.read_text() == kept

@@ -51,15 +51,26 @@ class Anchor:
     def ready(self) -> None:
         """Wait until the namespaces are set up. Raises Stage1Error with what failed."""
         with self._answers as answers:
-            if self._private_users and _answer(answers.readline()) == "map":
+            if self._private_users and self._answer(answers.readline()) == "map":
                 _write_maps(self._child, self._private_users)
                 os.write(self._leash, b"m")
-            pid = int(_answer(answers.readline()))
+            pid = int(self._answer(answers.readline()))
             self._wait_for_child()
             # Not before the short-lived parent is gone: the anchor then takes the init for its parent.
             os.write(self._leash, b"g")
-            _answer(answers.readline())
+            self._answer(answers.readline())
         self.pid, self.alive = pid, True
+
+    def _answer(self, line: str) -> str:
+        kind, _, rest = line.rstrip("\n").partition(" ")
+        if kind == "ok":
+            return rest
+        if not rest:
+            child, self._child = self._child, 0
+            status = os.waitpid(child, 0)[1] if child else 0
+            filtered = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSYS
+            rest = "the caller's filter of system calls forbids what it takes" if filtered else "their process died"
+        raise Stage1Error(f"cannot make the pod's namespaces: {rest}")
 
     def _wait_for_child(self) -> None:
         if self._child:
@@ -163,13 +174,6 @@ def begin(held: tuple[str, ...], hostname: str, private_users: tuple[int, int] |
     os.close(to_child)
     os.close(to_parent)
     return Anchor(child, held, private_users, from_parent, open(from_child, encoding="utf-8"))
-
-
-def _answer(line: str) -> str:
-    kind, _, rest = line.rstrip("\n").partition(" ")
-    if kind == "ok":
-        return rest
-    raise Stage1Error(f"cannot make the pod's namespaces: {rest or 'their process died'}")
 
 
 def _write_maps(child: int, private_users: tuple[int, int]) -> None:

@@ -10,6 +10,7 @@ import os
 import stat
 
 from stages.stage1.lib import syscalls
+from stages.stage1.lib.errors import Stage1Error
 
 DIRECTORY = "/run/podwright/staging"
 
@@ -18,12 +19,16 @@ def prepare() -> None:
     """Mount the place, and a /dev/null of its own; the mount namespace must be the caller's own.
 
     A runtime binds the host's devices into a user namespace, where it cannot make any, and crun then gives /dev/null to
-    the app's user: that must not be the host's.
+    the app's user: that must not be the host's. Raises Stage1Error where nobody may make one.
     """
     os.makedirs(DIRECTORY, mode=0o711, exist_ok=True)
     syscalls.mount("podwright", DIRECTORY, "tmpfs", syscalls.MS_NOSUID, "mode=711,size=1m")
     null = os.path.join(DIRECTORY, "null")
-    os.mknod(null, stat.S_IFCHR | 0o666, os.stat(os.devnull).st_rdev)
+    try:
+        os.mknod(null, stat.S_IFCHR | 0o666, os.stat(os.devnull).st_rdev)
+    except PermissionError:
+        why = "which takes CAP_MKNOD: a unit with `PrivateDevices=` has it not"
+        raise Stage1Error(f"private users need a {os.devnull} of the pod's own, {why}") from None
     os.chmod(null, 0o666)
     syscalls.mount(null, os.devnull, "none", syscalls.MS_BIND)
 
