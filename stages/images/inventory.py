@@ -27,7 +27,7 @@ from stages.images.entry import Entry, Extent, Kind
 # A layer's id is the diff id, which OCI has as sha256; appc's archives have sha512.
 _LAYER = "sha256-"
 # The modules that say what is in an archive. To recall what they said takes none of them but entry.
-_CODE = ("acl", "aci", "entry", "inventory", "layer", "pax", "placement", "sparse", "tar", "tarheader")
+_CODE = ("acl", "aci", "bounds", "entry", "inventory", "layer", "pax", "placement", "sparse", "tar", "tarheader")
 _HEAD = 2 * hashlib.sha256().digest_size
 _LENGTH = struct.Struct("<I")
 _AT_ONCE = 1024  # entries, so that only these are there twice
