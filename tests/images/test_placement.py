@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from stages.base.errors import ImageError
+from stages.images import placement
 from stages.images.entry import Entry, Kind
 from stages.images.placement import place
 
@@ -125,6 +126,24 @@ def test_links_through_many_directories_are_gone_through_once() -> None:
     links = [link(f"l{number}", f"{way}l{number + 1}") for number in range(39)]
     found = place([*links, *(f(f"l0/{number}/f") for number in range(20_000))])
     assert found[-1].name == b"l39/19999/f"
+
+
+def test_hard_links_through_many_directories_are_gone_through_once() -> None:
+    """At once, where each of those that lead into the chain would take a twelfth of a second."""
+    deep = "a/" * 1990
+    chain = [hard(f"{deep}{number}", f"{deep}{number + 1}") for number in range(38)]
+    found = place([*chain, f(f"{deep}38"), *(hard(f"h{number}", f"{deep}0") for number in range(2000))])
+    assert found[-1].target == f"{deep}38".encode()
+
+
+def test_the_directories_that_all_names_lead_through_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deep name is gone through again for every link that moves; one in a listed directory by its last part only."""
+    monkeypatch.setattr(placement, "MAX_STEPS", 100_000)
+    with pytest.raises(ImageError) as caught:
+        place([*ladder(38), *(f(f"{number}/" + "a/" * 1990 + "f") for number in range(9))])
+    assert caught.value.reason == "limit"
+    wide = [f"{'a/' * depth}" for depth in range(1000)]
+    assert len(place([*map(d, wide[1:]), *(f(f"{folder}f") for folder in wide)])) == 1999
 
 
 def test_a_duplicate_is_told_by_both_names() -> None:
