@@ -5,6 +5,7 @@ Which layer's entry counts is as trees.merge says.
 
 from __future__ import annotations
 
+import bisect
 import functools
 import itertools
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from stages.images.entry import Entry, Kind
 from stages.images.inventory import Inventory
 from stages.images.placement import MAX_LINKS
 from stages.images.tarheader import MAX_NAME
+
+MAX_PARTS = 1024  # of a path, its links' targets included: every layer is asked for each, and for all above it
 
 
 class Found(NamedTuple):
@@ -31,13 +34,13 @@ class Contents:
         self._count = count
 
     def find(self, path: bytes) -> Found | None:
-        """What `path` leads to, itself no link; None for nothing, for a directory, and after too many links.
+        """What `path` leads to, itself no link; None for nothing, for a directory, and after too many links or parts.
 
         As to a process that has the image as its root: `..` and absolute links do not lead out of it.
         """
-        here, waiting, links = b"", path.split(b"/")[::-1], 0
-        while waiting:
-            part = waiting.pop()
+        here, waiting, links, parts = b"", path.split(b"/")[::-1], 0, 0
+        while waiting and parts < MAX_PARTS:
+            part, parts = waiting.pop(), parts + 1
             if part in (b"", b".", b".."):
                 here = here.rpartition(b"/")[0] if part == b".." else here
                 continue
@@ -76,11 +79,17 @@ class _Layer:
         self._made = made
         self._entries = {entry.name: entry for entry in made.entries}
 
-    @functools.cache  # noqa: B019 (a layer lives as long as what asks it)
+    @functools.cached_property
+    def _sorted(self) -> list[bytes]:
+        return sorted(itertools.chain(self._entries, self._made.opaque))
+
     def holds(self, path: bytes) -> bool:
         """Whether something lies in such a directory, or it is emptied: it need not be listed."""
+        if path in self._made.opaque:
+            return True
         below = path + b"/"
-        return any(name == path or name.startswith(below) for name in itertools.chain(self._entries, self._made.opaque))
+        at = bisect.bisect(self._sorted, below)
+        return at < len(self._sorted) and self._sorted[at].startswith(below)
 
     def behind(self, path: bytes) -> tuple[bytes, Entry | None]:
         """The path, or what the hard link there means, and the entry of that; None where a lower layer may have it."""

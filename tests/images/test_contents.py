@@ -130,3 +130,13 @@ def test_layers_that_nothing_is_looked_for_in_are_not_read() -> None:
 
     whole = Contents(load, 3)
     assert whole.find(b"f") and whole.find(b"f") and asked == [0]
+
+
+def test_a_path_through_many_directories_is_soon_given_up() -> None:
+    """At once, where every one of the directories would be looked for among all names of every layer."""
+    deep = b"a/" * 1900
+    way = [build.symlink(deep + b"%d" % number, b"/" + deep + b"%d" % (number + 1)) for number in range(38)]
+    wide = [build.regular(b"z/%d" % number, b"") for number in range(10_000)]
+    layer = inventory(*wide, *way, build.symlink(b"l", deep + b"0"), build.regular(deep + b"38", b""))
+    assert contents(layer, layer).find(b"l") is None
+    assert contents(layer, layer).find(b"z/9999") is not None
