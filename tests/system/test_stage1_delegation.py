@@ -52,6 +52,18 @@ def test_an_apps_group_is_in_that_of_the_unit_if_that_is_delegated(tmp_path: Pat
     assert groups(unit) == [] and list(unit.glob("*/")) == []
 
 
+def test_an_init_in_a_group_of_its_own_leaves_the_apps_to_the_unit(tmp_path: Path, unit: Path) -> None:
+    """As with `DelegateSubgroup=`."""
+    os.setxattr(unit, MARK, b"1")
+    (unit / "main").mkdir()
+    pod = HandMadePod(tmp_path, "crun")
+    pod.add("web", sh("cat /proc/self/cgroup"))
+    ended = pod.run(prefix=("sh", "-c", INTO, str(unit / "main")))
+    assert f"/{unit.name}/podwright-{pod.uuid}" in ended.stdout and ended.returncode == 0, ended
+    (unit / "main").rmdir()
+    assert groups(unit) == [] and list(unit.glob("*/")) == []
+
+
 def test_gc_finds_what_a_killed_pod_of_a_unit_has_left(tmp_path: Path, unit: Path) -> None:
     os.setxattr(unit, MARK, b"1")
     pod = HandMadePod(tmp_path, "crun")

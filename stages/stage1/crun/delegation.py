@@ -26,14 +26,14 @@ def settle(layout: cgroups.Layout) -> str:
 
     With version 2 the processes of the unit move into a group of their own, so that the apps' can have controllers.
     """
-    top, group = cgroups.tracked(layout)
-    if not group:
-        return ""
-    if not _is_delegated(top + group):
-        if _speaks_to_journal():
-            init.say("`Delegate=yes` in the unit has its limits count for apps, and `journalctl -u` show what they say")
-        return ""
-    return group if layout.version == 1 or _makes_room(top + group, layout.controllers) else ""
+    top, own = cgroups.tracked(layout)
+    # The unit's group, or one in it that `DelegateSubgroup=` names.
+    for group in (own, own.rpartition("/")[0]) if own else ():
+        if _is_delegated(top + group):
+            return group if layout.version == 1 or _makes_room(top + group, layout.controllers) else ""
+    if own and _speaks_to_journal():
+        init.say("`Delegate=yes` in the unit has its limits count for apps, and `journalctl -u` show what they say")
+    return ""
 
 
 def tidy(parent: str, roots: tuple[str, ...]) -> None:
