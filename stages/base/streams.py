@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from stages.base.errors import worded
+
 
 def ensure() -> None:
     """Open /dev/null in place of each closed one: else the next file opened, a lock say, becomes somebody's stdout."""
@@ -16,3 +18,21 @@ def ensure() -> None:
             stream = open(number, "w" if number else "r", closefd=False)  # noqa: SIM115 - it stays for good
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+
+
+def written(code: int) -> int:
+    """The exit code, once all that was printed is written; 1 and a sentence where it cannot be, if nothing was told.
+
+    Python would try it once more at its end, complain, and end with a code of its own.
+    """
+    try:
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        told = code
+    except OSError as error:
+        if not code:
+            print(f"ERROR: {worded(error).text()}", file=sys.stderr)
+        told = code or 1
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return told

@@ -40,7 +40,7 @@ def _until_interrupted(work: Callable[[], int]) -> int:
         print("ERROR: the working directory is not there any more\n  hint: cd to one that is", file=sys.stderr)
         return 1
     try:
-        return work()
+        return streams.written(work())
     except KeyboardInterrupt:
         return 130
 
