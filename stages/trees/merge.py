@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 
 from stages.base.errors import TreeError
@@ -131,8 +132,9 @@ class _Merger:
         for name in links:
             if sieve.keeps(name):
                 self._link(name, followed(name, links), files, layer)
+        needed = sieve.needed(filtered)
         for name, entry in filtered.items():
-            if name in sieve.needed:
+            if name in needed:
                 self._directory(name, entry)
             else:
                 self._filtered.setdefault(name, entry)
@@ -202,7 +204,9 @@ class _Merger:
             missing.append(parent)
         above = self._directories[parent]
         for step in reversed(missing):
-            above = self._directories[step] = None if above is None else self._step(above, step)
+            if above is None:  # nor is anything kept of what would be below
+                return None
+            above = self._directories[step] = self._step(above, step)
         return above
 
     def _step(self, above: Node, path: bytes) -> Node | None:
@@ -234,12 +238,12 @@ class _Merger:
 class _Sieve:
     """What the whitelists leave of a layer (contract E.2: its own, and those of all that depend on it)."""
 
-    __slots__ = ("_ancestors", "_lists", "needed")
+    __slots__ = ("_ancestors", "_kept", "_lists")
 
     def __init__(self, layer: Layer) -> None:
         self._ancestors = tuple(paths for paths in layer.ancestors if paths)
         self._lists = (layer.whitelist, *self._ancestors) if layer.whitelist else self._ancestors
-        self.needed: set[bytes] = set()  # the directories that something kept lies in, if any may be filtered
+        self._kept: list[bytes] = []  # what stays, if any directory may be filtered
 
     def keeps(self, name: bytes) -> bool:
         """Whether a non-directory stays."""
@@ -249,11 +253,20 @@ class _Sieve:
         """Whether a directory stays for its own sake: the image's own list does not filter directories."""
         return not self._ancestors or not name or self._passes(name, self._ancestors)
 
+    def needed(self, names: Iterable[bytes]) -> set[bytes]:
+        """Those directories that something lies in that stays, once the whole layer was asked for."""
+        self._kept.sort()
+        return {
+            name
+            for name in names
+            if (at := bisect(self._kept, name + b"/")) < len(self._kept) and self._kept[at].startswith(name + b"/")
+        }
+
     def _passes(self, name: bytes, lists: tuple[frozenset[bytes], ...]) -> bool:
         if not all(name in paths for paths in lists):
             return False
-        while self._ancestors and name and (name := name.rpartition(b"/")[0]) not in self.needed:
-            self.needed.add(name)
+        if self._ancestors:
+            self._kept.append(name)
         return True
 
 

@@ -125,6 +125,19 @@ def test_directories_that_nobody_lists_are_bounded_by_what_they_take() -> None:
     assert len(merge(layers(deep[:9])).root.children) == 9
 
 
+def test_nothing_is_kept_of_what_lies_below_a_stronger_file() -> None:
+    """300 such entries took 1.2 GB, of which no tree came."""
+    deep = [file(b"f/%d/" % number + b"a/" * 1990 + b"f") for number in range(50)]
+    wanted = frozenset(entry.name for entry in deep)
+    tracemalloc.start()
+    try:
+        tree = merge([*layers([file(b"f")], deep), Layer("/filtered", deep, ancestors=(wanted,))])
+        assert tracemalloc.get_traced_memory()[1] < 1 << 23
+    finally:
+        tracemalloc.stop()
+    assert tree.root.children[b"f"].kind is Kind.FILE
+
+
 def test_directories_that_are_listed_are_bounded_by_the_archive_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merging, "MAX_IMPLIED", 100_000)
     merge(layers([directory(b"%d" % number) for number in range(1000)]))
