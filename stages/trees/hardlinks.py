@@ -9,6 +9,9 @@ from stages.base.records import NamedTuple
 from stages.trees.descent import text
 from stages.trees.model import Node
 
+# Parts of the paths of links that lead into lower layers, once for each layer: less than a minute's work.
+MAX_STEPS = 1 << 25
+
 
 class Place(NamedTuple):
     """A name in a directory of the tree, given by its whole path."""
@@ -29,17 +32,21 @@ class Below(Protocol):
 class Wanted:
     """The hard links, by target, that no layer so far had the target of. Layers come strongest first."""
 
-    __slots__ = ("_places",)
+    __slots__ = ("_places", "_steps")
 
     def __init__(self) -> None:
         self._places: dict[bytes, list[Place]] = {}
+        self._steps = 0
 
     def __bool__(self) -> bool:
         """Whether anything is wanted."""
         return bool(self._places)
 
     def satisfy(self, layer: Below, files: dict[bytes, Node], links: dict[bytes, bytes]) -> None:
-        """Take from the next layer what those above it want. Raises TreeError for what it hides from them."""
+        """Take from the next layer what those above it want.
+
+        Raises TreeError for what it hides from them, and where too many are looked for in too many layers.
+        """
         waiting: dict[bytes, list[Place]] = {}
         for target, places in self._places.items():
             end = followed(target, links)
@@ -47,6 +54,9 @@ class Wanted:
                 for place in places:
                     place.directory.children[place.name.rpartition(b"/")[2]] = files[end]
                 continue
+            self._steps += end.count(b"/") + 1
+            if self._steps > MAX_STEPS:
+                raise TreeError("the image's hard links lead through too many directories and layers", reason="limit")
             if _is_hidden(end, layer, files):
                 raise leads_nowhere(places[0].name, target)
             waiting.setdefault(end, []).extend(places)

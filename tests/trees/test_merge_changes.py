@@ -7,6 +7,7 @@ import pytest
 from stages.base.errors import TreeError
 from stages.images.entry import Entry, Kind
 from stages.images.layer import changes
+from stages.trees import hardlinks
 from stages.trees import merge as merge_module
 from stages.trees.merge import Layer, merge
 from stages.trees.model import Node, Tree
@@ -169,6 +170,16 @@ def test_a_hard_link_to_nothing_is_refused(layers: list[list[Entry]]) -> None:
     with pytest.raises(TreeError) as caught:
         stacked(*layers)
     assert caught.value.reason == "tree-link"
+
+
+def test_hard_links_are_looked_for_in_lower_layers_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link of 5 kB took a second for 1000 layers."""
+    monkeypatch.setattr(hardlinks, "MAX_STEPS", 1 << 16)
+    base = [file(b"a/" * 1990 + b"f")]
+    assert stacked(base, *[[file(b"g")]] * 30, [link(b"h", base[0].name)]).root.children[b"h"].kind is Kind.FILE
+    with pytest.raises(TreeError) as caught:
+        stacked(base, *[[file(b"g")]] * 40, [link(b"h", base[0].name)])
+    assert caught.value.reason == "limit"
 
 
 def test_images_without_layers_of_changes_resolve_links_within_themselves() -> None:
