@@ -30,7 +30,7 @@ from stages.images.tarheader import (
     text,
 )
 
-MAX_COMMON = 100  # records for all members: every one of them is gone through for each member
+MAX_COMMON = 1 << 12  # bytes of records for all members: all of them are gone through for each member
 _WINDOW = 4096  # one read serves the headers of several small members
 _MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
 
@@ -62,7 +62,7 @@ def read_entries(source: int | Path, size: int | Callable[[int], int] | None = N
     source: a path, or a descriptor of a regular file, which stays open and keeps its position. size: the archive's
     bytes, else all the file has; or what waits until so many are there, or no more come, and says how many there are.
     Raises ImageError for anything malformed, cut off, ambiguous or out of bounds (names up to 4096 bytes, parts 255,
-    link targets 4095, pax headers 1 MiB, 100 records for all members, 5 000 000 entries, 1 GiB of names, targets,
+    link targets 4095, pax headers 1 MiB, 4 KiB of records for all members, 5 000 000 entries, 1 GiB of names, targets,
     attributes and maps of sparse files in all), at the entry in question: what was yielded before is right as far as
     it goes.
     """
@@ -159,8 +159,8 @@ class _Archive:
         data = self.read(offset + BLOCK, length)
         if flag == _PAX_FOR_ALL:
             self.common = {**self.common, **pax.parse(data, for_all=True)}
-            if len(self.common) > MAX_COMMON:
-                raise ImageError(f"the archive has more than {MAX_COMMON} pax records for all members", reason="limit")
+            if sum(len(key) + len(value) for key, value in self.common.items()) > MAX_COMMON:
+                raise ImageError(f"the archive has over {MAX_COMMON} bytes of records for all members", reason="limit")
         elif flag == _PAX and self.own is None:
             self.own = pax.parse(data)
         elif flag == _LONG_NAME and self.long_name is None:

@@ -221,9 +221,9 @@ BAD = {
     "unknown character set": (pax((b"hdrcharset", b"EBCDIC")) + header(), "pax"),
     "bad time": (pax((b"mtime", b"1e9")) + header(), "pax"),
     "bad base64": (pax((b"LIBARCHIVE.xattr.user.a", b"!")) + header(), "pax"),
-    "too much for all": (pax(*((b"k%d" % n, b"x") for n in range(101)), flag=b"g") + header(), "limit"),
+    "too much for all": (pax((b"SCHILY.acl.access", b"\n" * 5000), flag=b"g") + header(), "limit"),
     "too much for all, in parts": (
-        b"".join(pax(*((b"k%d" % n, b"x") for n in range(n, n + 60)), flag=b"g") for n in (0, 60)) + header(),
+        b"".join(pax(*((b"k%d" % n, b"x" * 40) for n in range(n, n + 60)), flag=b"g") for n in (0, 60)) + header(),
         "limit",
     ),
     "pax too long": (header(b"x", b"x", size=(1 << 20) + 1) + bytes(1 << 20) + bytes(512), "limit"),
