@@ -792,6 +792,34 @@ def test_the_terminal_of_an_interactive_app_has_the_size_of_the_caller_s(
     assert heard.decode().split("\r\n") == ["24 80", "31 101", ""]
 
 
+def test_the_terminal_of_an_entered_command_follows_the_caller_s(pod: HandMadePod) -> None:
+    size = "busybox stty size"
+    root = pod.add("web", sh("echo up; exec sleep 1000"))
+    (root / "bin/cut").symlink_to("busybox")
+    running = pod.start()
+    assert running.stdout is not None and running.stdout.readline() == "up\n"
+    waiting = f"{size}; until test $({size} | cut -c1-2) = 31; do sleep 0.02; done; {size}; exit 5"
+    master, slave = os.openpty()
+    resize(master, 24, 80)
+    command = [pod.entrypoint("enter"), f"--pid={running.pid}", "--appname=web", "--", "/bin/sh", "-c", waiting]
+    entered = subprocess.Popen(command, cwd=pod.path, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    heard = b""
+    try:
+        while b"\n" not in heard:
+            heard += os.read(master, 4096)
+        resize(master, 31, 101)
+        entered.send_signal(signal.SIGWINCH)
+        while True:
+            heard += os.read(master, 4096)
+    except OSError:
+        pass
+    os.close(master)
+    assert (entered.wait(), heard.decode().split("\r\n")) == (5, ["24 80", "31 101", ""])
+    running.terminate()
+    running.communicate()
+
+
 def resize(terminal: int, lines: int, columns: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 

@@ -18,9 +18,9 @@ def main(argv: list[str]) -> int:
     """Becomes the runtime, or waits for it; returns an exit code (contract H.4, cwd is the pod)."""
     try:
         request = entering.parse(argv)
-        words, process = _prepare(os.getcwd(), request)
-        if not process["terminal"] and _would_lend(process["user"]):
-            return _wait_for(words)
+        words, process, told = _prepare(os.getcwd(), request)
+        if told >= 0 or (not process["terminal"] and _would_lend(process["user"])):
+            return _wait_for(words, told)
         os.execve(words[0], words, {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")})
     except Stage1Error as error:
         sentence, code = str(error), error.code
@@ -30,7 +30,8 @@ def main(argv: list[str]) -> int:
     return code
 
 
-def _prepare(pod: str, request: entering.Request) -> tuple[list[str], dict[str, Any]]:
+def _prepare(pod: str, request: entering.Request) -> tuple[list[str], dict[str, Any], int]:
+    """The runtime's command line, the process that it is to run, and where it tells the number of that, or -1."""
     remembered = runtime.recall(pod)
     if remembered is None:
         raise Stage1Error("the pod is not running")
@@ -59,7 +60,12 @@ def _prepare(pod: str, request: entering.Request) -> tuple[list[str], dict[str, 
     handle = os.memfd_create("process")
     os.write(handle, quickjson.dumps(process).encode())
     os.set_inheritable(handle, True)
-    return oci.execute(request.app, f"/proc/self/fd/{handle}"), process
+    told = -1
+    if process["terminal"] and oci.name == "crun":  # which has terminals follow no resize
+        told = os.memfd_create("pid")
+        os.set_inheritable(told, True)
+    noted = f"/proc/self/fd/{told}" if told >= 0 else ""
+    return oci.execute(request.app, f"/proc/self/fd/{handle}", noted), process, told
 
 
 def _would_lend(user: dict[str, Any]) -> bool:
@@ -67,8 +73,11 @@ def _would_lend(user: dict[str, Any]) -> bool:
     return any(owner != (user["uid"], user["gid"]) for owner in streams.owners().values())
 
 
-def _wait_for(words: list[str]) -> int:
-    """Run the runtime, with the signals that come for it, and give back to the caller what is the caller's."""
+def _wait_for(words: list[str], told: int) -> int:
+    """Run the runtime, with the signals that come for it, and give back to the caller what is the caller's.
+
+    The terminal of the process whose number the runtime has `told` follows the caller's.
+    """
     from stages.stage1.crun import supervise
 
     signals = init.block_signals() | {signal.SIGCHLD}
@@ -77,7 +86,9 @@ def _wait_for(words: list[str]) -> int:
     try:
         while True:
             number = signal.sigwaitinfo(signals).si_signo
-            if number != signal.SIGCHLD:
+            if number == signal.SIGWINCH and told >= 0:
+                terminal.follow_entered(0, int(os.pread(told, 32, 0) or b"0"))
+            elif number != signal.SIGCHLD:
                 os.kill(child, number)
             elif (ended := os.waitpid(child, os.WNOHANG))[0]:
                 return init.exit_code(ended[1])

@@ -41,9 +41,10 @@ class Runtime:
         passing = ["--preserve-fds", str(sockets)] if sockets else []
         return [*self._base(), *log, "run", *passing, "--bundle", bundle, "--pid-file", f"{bundle}/pid", container]
 
-    def execute(self, container: str, process_file: str) -> list[str]:
-        """Run another process, described by the file, in the running `container`."""
-        return [*self._base(), "exec", "--process", process_file, container]
+    def execute(self, container: str, process_file: str, pid_file: str = "") -> list[str]:
+        """Run another process, described by the file, in the running `container`; its number goes to `pid_file`."""
+        noting = ["--pid-file", pid_file] if pid_file else []
+        return [*self._base(), "exec", *noting, "--process", process_file, container]
 
     def delete(self, container: str) -> list[str]:
         """Kill and forget `container`."""

@@ -27,24 +27,37 @@ def follow(handle: int, process: int) -> None:
     try:
         root = os.open(f"/proc/{process}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _give(handle, root)
+            with beneath.Walk(root) as walk:
+                walk.go("/dev/console")
+                _give(handle, walk.here)
         finally:
             os.close(root)
     except OSError:
         return
 
 
-def _give(handle: int, root: int) -> None:
+def follow_entered(handle: int, process: int) -> None:
+    """The same for a command that was entered: its terminal is its stdin, or was."""
+    try:
+        place = os.open(f"/proc/{process}/fd/0", os.O_PATH | os.O_CLOEXEC)
+        try:
+            _give(handle, place)
+        finally:
+            os.close(place)
+    except OSError:
+        return
+
+
+def _give(handle: int, place: int) -> None:
+    """place: a descriptor, opened with O_PATH, of what may be a terminal."""
     import fcntl
     import termios
 
-    with beneath.Walk(root) as walk:
-        walk.go("/dev/console")
-        status = walk.status()
-        if not stat.S_ISCHR(status.st_mode) or os.major(status.st_rdev) not in _PTS:
-            return
-        flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
-        terminal = os.open(f"/proc/self/fd/{walk.here}", flags)
+    status = os.fstat(place)
+    if not stat.S_ISCHR(status.st_mode) or os.major(status.st_rdev) not in _PTS:
+        return
+    flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+    terminal = os.open(f"/proc/self/fd/{place}", flags)
     try:
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, fcntl.ioctl(handle, termios.TIOCGWINSZ, bytes(8)))
     finally:
