@@ -45,9 +45,10 @@ def flatten(
         if (current, frozenset(filters)) in seen:
             return
         seen.add((current, frozenset(filters)))
-        if len(ingredients) == MOST_LAYERS:
-            raise ImageError(f"{short(image_id)} has more than {MOST_LAYERS} dependencies", reason="too-many-layers")
         manifest = manifest_of(current)
+        # A look at each is a search of the store, even if it is the same image every time.
+        if max(len(ingredients) + 1, len(manifest.dependencies)) > MOST_LAYERS:
+            raise ImageError(f"{short(image_id)} has more than {MOST_LAYERS} dependencies", reason="too-many-layers")
         ingredients.append(Ingredient(current, len(path), manifest.whitelist, filters))
         inherited = (*filters, manifest.whitelist) if manifest.whitelist else filters
         # Listed order is weakest first, so the last one comes directly after its parent.

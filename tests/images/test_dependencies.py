@@ -68,6 +68,14 @@ def test_doubling_at_every_level_ends() -> None:
     assert len(flat(*images)) == len(letters)
 
 
+def test_no_image_depends_on_the_same_one_for_ever() -> None:
+    """Each time the store is searched: a manifest of 10 kB, packed, could take an hour."""
+    assert names(manifest("A", "B" * 500), manifest("B")) == "A0 B1"
+    with pytest.raises(ImageError) as caught:
+        flat(manifest("A", "B" * 501), manifest("B"))
+    assert caught.value.reason == "too-many-layers"
+
+
 def test_there_is_an_end_to_depth() -> None:
     images = {str(number): number for number in range(1000)}
     with pytest.raises(ImageError) as caught:
