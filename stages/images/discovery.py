@@ -8,6 +8,7 @@ understand.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 import urllib.parse
@@ -117,7 +118,9 @@ def _attributes(text: str) -> dict[str, str]:
     for one in _ATTRIBUTE.finditer(text):
         value = one[2] or ""
         value = value[1:-1] if value[:1] in ('"', "'") else value
-        found.setdefault(one[1].lower(), html.unescape(value))
+        with contextlib.suppress(ValueError):  # a character by a number of more digits than Python reads
+            value = html.unescape(value)
+        found.setdefault(one[1].lower(), value)
     return found
 
 

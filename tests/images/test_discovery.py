@@ -53,6 +53,12 @@ def test_pages_that_do_not(page: str) -> None:
     assert contents(page, ARCHIVES, "a.org/x") == []
 
 
+def test_a_character_by_a_number_that_nobody_reads_is_none() -> None:
+    assert contents(f"<meta name=ac-discovery content='&#{'9' * 5000};'>{GOOD}", ARCHIVES, "a.org") == contents(
+        GOOD, ARCHIVES, "a.org"
+    )
+
+
 @pytest.mark.parametrize(
     "unit",
     ["<", "<a", "<a ", '<a "', "<a '", "<!--", "<meta ", "<meta a", "<script>", "</script", "<script></script", "< ",
