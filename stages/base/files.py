@@ -150,11 +150,16 @@ def read_small(path: Path, limit: int = 16 << 20) -> bytes | None:
 
 
 def read_value(path: Path, limit: int = 16 << 20) -> Any:
-    """The value of a small file of JSON, as read_small; None also where it is damaged, however that is."""
+    """The value of a small file of JSON, as read_small; None also where it is damaged."""
+    return value(read_small(path, limit))
+
+
+def value(data: bytes | None) -> Any:
+    """The value of the JSON in a file of ours, if there is one; None also where it is damaged, however that is."""
     import json
 
     try:
-        return json.loads(read_small(path, limit) or b"null")
+        return json.loads(data or b"null")
     except (ValueError, RecursionError):
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -275,11 +274,8 @@ class Finder(NamedTuple):
         return self.data.images.sources / f"{sha256_hex(key)}.json"
 
     def _note(self, ask: Ask, reference: Reference) -> dict[str, Any] | None:
-        try:
-            document = json.loads(files.read_or_none(self._file(ask, reference)) or b"null")
-            return document if isinstance(document, dict) and isinstance(document["image"], str) else None
-        except (ValueError, KeyError):
-            return None
+        note = files.value(files.read_or_none(self._file(ask, reference)))
+        return note if isinstance(note, dict) and isinstance(note.get("image"), str) else None
 
     def _remember(self, ask: Ask, reference: Reference, note: dict[str, Any]) -> None:
         files.make_directory(self.data.images.sources)

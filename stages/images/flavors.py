@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -80,11 +79,9 @@ class Flavors(NamedTuple):
         return self.data.images.sources / f"stage1-{word}.json"
 
     def _remembered(self, word: str) -> dict[str, Any] | None:
-        try:
-            document = json.loads(files.read_or_none(self._file(word)) or b"null")
-            return {key: document[key] for key in ("sources", "stamps", "image")} if document else None
-        except (ValueError, KeyError, TypeError):
-            return None
+        found = files.value(files.read_or_none(self._file(word)))
+        known = isinstance(found, dict) and all(isinstance(found.get(key), str) for key in ("sources", "image"))
+        return {"stamps": None, **found} if known else None
 
 
 def sources() -> str:

@@ -8,7 +8,6 @@ name is known, before the image is part of the store. Signatures are of the file
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO
@@ -58,11 +57,9 @@ class Guard(NamedTuple):
 
     def signers(self, image_id: str) -> tuple[str, ...] | None:
         """The fingerprints of the keys whose signature was good, newest first; None if none was ever looked for."""
-        try:
-            found = json.loads(files.read_or_none(self.store.data.images.signer(image_id)) or b"null")
-            return None if found is None else tuple(str(one) for one in found["signers"])
-        except (ValueError, KeyError, TypeError):
-            return None
+        found = files.value(files.read_or_none(self.store.data.images.signer(image_id)))
+        listed = found.get("signers") if isinstance(found, dict) else None
+        return tuple(map(str, listed)) if isinstance(listed, list) else None
 
     def signer(self, image_id: str, vouched: str = "") -> str:
         """The signer that counts for the image's name now, or ""; `vouched`: one that a lock file names."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable
@@ -75,12 +74,9 @@ class Sources(NamedTuple):
         return self.data.images.sources / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
 
     def _remembered(self, path: Path) -> Source | None:
-        data = files.read_or_none(self._file(path))
-        try:
-            document = json.loads(data or b"null")
-            return Source(document["identity"], document["image"]) if document else None
-        except (ValueError, KeyError, TypeError):
-            return None
+        found = files.value(files.read_or_none(self._file(path)))
+        known = isinstance(found, dict) and isinstance(found.get("image"), str) and "identity" in found
+        return Source(found["identity"], found["image"]) if known else None
 
     def _remember(self, path: Path, source: Source) -> None:
         files.make_directory(self.data.images.sources)

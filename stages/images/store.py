@@ -14,7 +14,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
 from stages.base import files
 from stages.base.errors import ImageError
@@ -119,8 +119,8 @@ class ImageStore(NamedTuple):
     def manifest(self, image_id: str) -> ImageManifest:
         """The manifest, read. Raises ImageError, for a damaged one too."""
         try:
-            return manifests.of(_json(self.manifest_bytes(image_id)))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return manifests.of(files.value(self.manifest_bytes(image_id)))
+        except (KeyError, TypeError, AttributeError) as error:
             raise ImageError(
                 f"the stored manifest of image {image_id[:19]} cannot be read",
                 hint=f"`doit images rm {image_id[:19]}`, then import the image again",
@@ -291,9 +291,3 @@ def naming(where: str) -> Iterator[None]:
         if error.sentence.startswith(where):
             raise
         raise ImageError(f"{where}: {error.sentence}", hint=error.hint, reason=error.reason) from error
-
-
-def _json(data: bytes) -> dict[str, object]:
-    import json
-
-    return cast("dict[str, object]", json.loads(data))

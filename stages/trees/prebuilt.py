@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,12 +52,9 @@ def take(kept: TreePaths, tree_id: str, paths: TreePaths) -> dict[str, Any] | No
 
 
 def _made(kept: TreePaths, tree_id: str) -> dict[str, Any] | None:
-    try:
-        document = json.loads(files.read_or_none(kept.record) or b"null")
-        made = document["made"]
-        return made if document["digest"] == identity([tree_id, made]) else None
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+    found = files.read_value(kept.record)
+    made = found.get("made") if isinstance(found, dict) else None
+    return made if made and found.get("digest") == identity([tree_id, made]) else None
 
 
 def _copied(source: Path, target: Path) -> str:

@@ -214,6 +214,16 @@ def test_removing_an_image_forgets_its_signers(finder: Finder, signer: Signer) -
     assert finder.guard.signers(image_id) is None
 
 
+@pytest.mark.parametrize("text", [b"", b"{", b"7", b"[" * 100_000, b"{}", b'{"signers": "x"}', b"\xff"])
+def test_damaged_signers_are_as_if_none_had_been_looked_for(finder: Finder, signer: Signer, text: bytes) -> None:
+    trust(finder, signer)
+    ask = put(finder, signer.sign(archive()))
+    image_id = finder.bring(ask, Silent())
+    finder.data.images.signer(image_id).write_bytes(text)
+    assert finder.guard.signers(image_id) is None and not finder.verdict(ask).fresh
+    assert finder.bring(ask, Silent()) == image_id and finder.guard.signer(image_id) == signer.fingerprint
+
+
 def test_the_keystore_masks_and_its_files_are_what_their_names_say(
     tmp_path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

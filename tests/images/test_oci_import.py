@@ -218,7 +218,9 @@ def test_fresh_until_the_layout_s_index_moves(finder: Finder, tmp_path: Path) ->
     assert not finder.verdict(ask).fresh
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'{"image": 1}', b'{"image": "sha256-x"}', b"\xff"])
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b"[" * 100_000, b"null", b'{"image": 1}', b'{"image": "sha256-x"}', b"\xff"]
+)
 def test_a_damaged_note_of_what_a_layout_was_costs_a_look(finder: Finder, tmp_path: Path, text: bytes) -> None:
     write_layout(tmp_path / "it", {"x": Image([BASE])})
     image_id = bring(finder, "oci:it")

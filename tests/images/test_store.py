@@ -19,6 +19,7 @@ from stages.base.errors import ImageError
 from stages.base.paths import DataDir
 from stages.base.progress import Silent
 from stages.images import build
+from stages.images.flavors import Flavors
 from stages.images.sources import Sources
 from stages.images.store import ImageStore
 from stages.linux import host
@@ -249,3 +250,31 @@ def test_an_import_of_an_unmoved_file_enters_its_lost_name(store: ImageStore, tm
     shutil.rmtree(store.data.images.names)
     assert sources.bring(path, "web.aci", adding(store)) == image_id
     assert store.names.under("example.com/a") == [image_id]
+
+
+NUMBERS = b'{"image": 7, "identity": {}, "sources": 7, "stamps": {}}'
+DAMAGED = [b"", b"{", b"7", b"[7]", b"[" * 100_000, b"{}", NUMBERS, b"\xff"]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_what_is_remembered_of_files_and_programs_may_be_damaged(
+    store: ImageStore, tmp_path: Path, text: bytes
+) -> None:
+    path = tmp_path / "web.aci"
+    path.write_bytes(archive())
+    files, flavors = Sources(store.data, store), Flavors(store.data, store)
+    images = files.bring(path, "web.aci", adding(store)), flavors.bring("stub", Silent())
+    for note in store.data.images.sources.iterdir():
+        note.write_bytes(text)
+    assert not files.verdict(path).fresh and not flavors.verdict("stub").fresh
+    assert (files.bring(path, "web.aci", adding(store)), flavors.bring("stub", Silent())) == images
+    assert files.verdict(path).fresh and flavors.verdict("stub").fresh
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_manifest_is_told_with_what_helps(store: ImageStore, tmp_path: Path, text: bytes) -> None:
+    image_id = add(store, tmp_path, archive())
+    store.data.images.manifest(image_id).write_bytes(text)
+    with pytest.raises(ImageError, match="cannot be read") as caught:
+        store.manifest(image_id)
+    assert "doit images rm" in caught.value.hint
