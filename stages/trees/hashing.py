@@ -15,6 +15,7 @@ from stages.linux import workers
 from stages.trees import descent
 
 _WHOLE = 1 << 20  # files up to this size are read at once, larger ones in pieces of it
+_ZEROS = bytes(_WHOLE)
 _NONE = b"-"
 _NOTHING = b"-\t-"
 
@@ -140,15 +141,44 @@ def _bytes(file: int, size: int) -> bytes:
     # One byte more than there should be, so that the end shows itself; a larger read of a small file costs its buffer.
     if size < _WHOLE:
         data = os.read(file, size + 1)
-        if len(data) <= size:
+        if len(data) <= size:  # else it is growing
             return _digest(data)
-        os.lseek(file, 0, os.SEEK_SET)  # it is growing
-    whole = hashlib.sha256()
+    return _large(file)
+
+
+def _large(file: int) -> bytes:
+    """The digest of a large file's bytes without its pieces of zeros, and one of where those are, for gaps.
+
+    So a hole costs nothing, however large an image says it is, and a copy that has zeros in its place tells the same.
+    """
+    whole, gaps = hashlib.sha256(), hashlib.sha256()
     piece = bytearray(_WHOLE)
-    view = memoryview(piece)
-    while count := os.readv(file, [piece]):
-        whole.update(view[:count])
-    return whole.hexdigest().encode()
+    position, told, has_gaps = 0, 0, False
+    while (start := _next_data(file, position)) is not None:
+        position = start - start % _WHOLE
+        count = os.preadv(file, [piece], position)
+        data = piece if count == _WHOLE else piece[:count]
+        if data != (_ZEROS if count == _WHOLE else bytes(count)):
+            if position > told:
+                gaps.update(b"%d-%d " % (told, position))
+                has_gaps = True
+            whole.update(data)
+            told = position + count
+        if count < _WHOLE:
+            break
+        position += count
+    return (
+        b"%b-%b" % (whole.hexdigest().encode(), gaps.hexdigest().encode()) if has_gaps else whole.hexdigest().encode()
+    )
+
+
+def _next_data(file: int, position: int) -> int | None:
+    try:
+        return os.lseek(file, position, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None  # a hole up to the end
 
 
 def _attributes(inode: int | str) -> bytes:
