@@ -110,7 +110,7 @@ def is_index(data: bytes, media_type: str, what: str) -> bool:
     media_type: what the reference to it says, or "". Raises ImageError for neither, and for what could be both.
     """
     document = _object(data, what)
-    own = document.get("mediaType", "")
+    own = _text(document, "mediaType", what)
     if media_type and own and own != media_type:
         raise ImageError(f"{what} calls itself {own!r}, the reference to it says {media_type!r}", reason="media-type")
     has_list, has_layers = "manifests" in document, "layers" in document or "config" in document

@@ -89,6 +89,7 @@ def test_bad_manifests(data: bytes, expected: str) -> None:
         ({"layers": [], "config": {}}, oci.INDEX, "media-type"),
         ({"schemaVersion": 1, "fsLayers": []}, "", "schema-1"),
         ({}, "", "media-type"),
+        ({"mediaType": [oci.INDEX], "manifests": []}, "", "json"),
     ],
 )
 def test_a_document_is_one_thing(document: dict[str, Any], said: str, expected: str) -> None:
