@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.findings import Sample
-from stages.linux import kernel
+from stages.linux import acts, kernel
 from stages.linux.overlay import Overlay
 from stages.trees import forms
 from stages.trees.forms import Lower
@@ -45,7 +45,7 @@ def _mounted(lower: Lower, place: Path) -> Path:
         (place / name).mkdir(parents=True)
     below, upper, work, root = (str(place / name) for name in names)
     if lower.image:
-        forms.attach(lower, below, None)
+        acts.do(forms.mounting(lower, below, shifted=False))
     else:
         below = lower.path
     Overlay(below, upper, work, root).mount()

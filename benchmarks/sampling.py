@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.findings import Sample, Series
-from stages.linux import kernel
+from stages.stage1.lib import syscalls
 
 # How long what a command left behind may take to end before it is left out of the command's CPU time.
 SETTLE = 15.0
@@ -91,7 +91,7 @@ class Bench:
         cpu is of the whole tree of processes: those waited for, and those that were left to us, once they ended.
         leaves_running: do not wait for those. Raises BenchmarkError when the command fails.
         """
-        kernel.set_subreaper()
+        syscalls.become_subreaper()
         before = children()
         ours, theirs = socket.socketpair()
         with open(self.log, "ab") as log, ours, theirs:
