@@ -140,6 +140,8 @@ def _number(data: bytes, at: int, size: int) -> int:
 def _fingerprint(primary: bytes, where: str) -> str:
     match primary[:1]:
         case b"\x04":
+            if len(primary) > 0xFFFF:
+                raise _bad(where, "holds a key that is too long")
             return hashlib.sha1(b"\x99" + len(primary).to_bytes(2, "big") + primary, usedforsecurity=False).hexdigest()
         case b"\x05":
             return hashlib.sha256(b"\x9a" + len(primary).to_bytes(4, "big") + primary).hexdigest()

@@ -42,6 +42,13 @@ def test_old_and_new_headers_and_all_lengths() -> None:
         assert openpgp.signature(head + bytes(size), "it") == head + bytes(size)
 
 
+def test_a_key_too_long_to_have_a_fingerprint_is_refused() -> None:
+    """Of version 4 one counts two bytes of length (RFC 9580 5.5.4)."""
+    packet = b"\x9a\0\1\0\0\x04" + bytes(0xFFFF)
+    with pytest.raises(ImageError, match="too long"):
+        openpgp.key(armoured("PUBLIC KEY BLOCK", packet), "it")
+
+
 def test_many_beginnings_are_refused_at_once() -> None:
     begin = b"-----BEGIN PGP SIGNATURE-----\n"
     with pytest.raises(ImageError, match="several armoured blocks"):
