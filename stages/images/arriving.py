@@ -50,14 +50,14 @@ class Watch:
         self._before = now
 
     def _seen(self) -> tuple[int, int]:
-        """The bytes in the folder, and the number of files."""
-        total = number = 0
+        """The bytes in the folder, and the number of files; one that is moved meanwhile may be come by twice."""
+        sizes: dict[int, int] = {}  # by inode
         for place, _, names in os.walk(self._folder):
             for name in names:
                 with contextlib.suppress(OSError):
-                    total += os.stat(os.path.join(place, name)).st_size
-                    number += 1
-        return total, number
+                    status = os.stat(os.path.join(place, name))
+                    sizes[status.st_ino] = status.st_size
+        return sum(sizes.values()), len(sizes)
 
 
 def _waits_for_disk(pid: int) -> bool:

@@ -71,3 +71,13 @@ def test_of_small_layers_each_has_its_time(transfer: Transfer) -> None:
         transfer.comes(10, f"layer {number}")
         transfer.now += 50
         watch.look(os.getpid())
+
+
+def test_a_file_that_is_moved_while_the_folder_is_gone_through_counts_once(transfer: Transfer) -> None:
+    """skopeo moves each blob when it is whole: who looks then sees it where it was, and where it is."""
+    (transfer.folder / "blobs").mkdir()
+    watch = Watch(transfer.folder, "it", 1 << 28, PACE, Silent())
+    with open(transfer.folder / "part", "wb") as file:
+        file.truncate(1 << 28)
+    os.link(transfer.folder / "part", transfer.folder / "blobs/whole")
+    watch.look(os.getpid())
