@@ -24,7 +24,8 @@ _APPC = {
     ("s390x", ""): "s390x",
 }
 _OF_HOST = {appc: names for names, appc in reversed(_APPC.items()) if names != ("arm", "")}
-_PREFERRED = {"arm": ("v7", "", "v6", "v5"), "arm64": ("", "v8")}
+# Of each the later ones are lesser.
+_VARIANTS = {"arm": ("v8", "v7", "v6", "v5"), "arm64": ("v8",)}
 
 
 def appc_arch(platform: Platform) -> str:
@@ -103,6 +104,11 @@ def _same(found: Platform, wanted: Platform) -> bool:
 
 
 def _variants(wanted: Platform) -> tuple[str, ...]:
-    """Which variants will do, the best first. A processor runs what was made for lesser ones of its kind."""
-    order = _PREFERRED.get(wanted.architecture, ("", wanted.variant))
-    return order[order.index(wanted.variant) :] if wanted.variant in order else (wanted.variant,)
+    """Which variants will do, the best first: as skopeo has it, which chooses once more when it fetches.
+
+    A processor runs what was made for lesser ones of its kind, and what says no variant is for all of them.
+    """
+    known = _VARIANTS.get(wanted.architecture, ())
+    if not wanted.variant:
+        return ("", *known)
+    return (*(known[known.index(wanted.variant) :] if wanted.variant in known else (wanted.variant,)), "")

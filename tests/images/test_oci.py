@@ -127,6 +127,10 @@ def entry(text: str, number: int = 0) -> Descriptor:
     [
         (["linux/arm64", "linux/amd64"], "linux/amd64", 1),
         (["linux/arm64/v8"], "linux/arm64", 0),
+        (["linux/arm64/v9", "linux/arm64"], "linux/arm64/v8", 1),
+        (["linux/arm64"], "linux/arm64/v9", 0),
+        (["linux/amd64/v3", "linux/amd64"], "linux/amd64/v2", 1),
+        (["linux/arm", "linux/arm/v6"], "linux/arm/v7", 1),
         (["linux/arm/v6", "linux/arm/v7"], "linux/arm/v7", 1),
         (["linux/arm/v5", "linux/arm/v6"], "linux/arm/v7", 1),
         (["linux/amd64/v3", "linux/amd64"], "linux/amd64", 1),
@@ -138,7 +142,7 @@ def test_the_platform_is_picked(listed: list[str], wanted: str, expected: int) -
     assert platform.pick(entries, platform.parse(wanted), "it") is entries[expected]
 
 
-@pytest.mark.parametrize("wanted", ["linux/s390x", "linux/arm/v5", "linux/amd64/v2", "freebsd/amd64"])
+@pytest.mark.parametrize("wanted", ["linux/s390x", "linux/arm/v5", "linux/arm64", "freebsd/amd64"])
 def test_no_platform_fits(wanted: str) -> None:
     entries = [entry("linux/amd64"), entry("linux/arm/v7"), entry("linux/amd64/v3")]
     assert reason(platform.pick, entries, platform.parse(wanted), "it") == "no-platform"

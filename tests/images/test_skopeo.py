@@ -6,13 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stages.images import skopeo
+from stages.base.errors import ImageError
+from stages.images import oci, platform, skopeo
 from stages.images.oci import Platform
-from tests.images.oci_maker import Image, layer, write_layout
+from tests.images.oci_maker import Image, layer, write_layout, write_platforms
 
 # An interrupt that comes just when Python does what is to be done after a fork, which passes over exceptions.
 INTERRUPTED = """
@@ -64,3 +68,26 @@ def test_what_is_fetched_stays_in_the_folder_whatever_that_is_called(tmp_path: P
         os.close(lock)
     assert sorted(os.listdir(tmp_path)) == ["data:base", "source"]
     assert sorted(os.listdir(folder)) == ["blobs", "errors", "layout"]
+
+
+ARMS = ["linux/arm", "linux/arm/v8", "linux/arm/v7", "linux/arm/v6", "linux/arm/v5"]
+OTHERS = ["linux/arm64", "linux/arm64/v8", "linux/arm64/v9", "linux/amd64", "linux/amd64/v2", "linux/s390x"]
+
+
+@pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+@pytest.mark.parametrize("listed", [*combinations(ARMS, 2), *combinations(OTHERS, 2)], ids=str)
+def test_of_an_index_that_image_is_picked_which_skopeo_will_fetch(tmp_path: Path, listed: tuple[str, ...]) -> None:
+    names = ("os", "architecture", "variant")
+    images = {one: Image([], platform=dict(zip(names, one.split("/"), strict=False))) for one in listed}
+    entries = oci.index(write_platforms(tmp_path / "it", images), "it")
+    for wanted in map(platform.parse, ARMS if listed[0] in ARMS else OTHERS):
+        picked = unless_refused(lambda w=wanted: platform.pick(entries, w, "it").platform)
+        config = unless_refused(lambda w=wanted: skopeo.raw_config(f"oci:{tmp_path}/it:x", w, 60))
+        assert picked == (config and oci.config(config, 0, "it").platform), wanted
+
+
+def unless_refused(act: Callable[[], Any]) -> Any:
+    try:
+        return act()
+    except ImageError:
+        return None
