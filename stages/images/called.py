@@ -44,7 +44,7 @@ class Names(NamedTuple):
 
     def lost(self, image_ids: Sequence[str]) -> list[str]:
         """Those of the images that the index has under no name, in the same order."""
-        entered = {entry.name for entry in self.data.images.names.glob("*/*")}
+        entered = {entry.name for folder in files.listed(self.data.images.names) for entry in files.listed(folder)}
         return [one for one in image_ids if one not in entered]
 
     def enter(self, name: str, image_id: str, when: int | None = None) -> None:
@@ -57,8 +57,9 @@ class Names(NamedTuple):
 
     def forget(self, image_id: str) -> None:
         """Take the image out, under whatever name it is: of a damaged image nobody knows it."""
-        for entry in self.data.images.names.glob(f"*/{image_id}"):
-            entry.unlink(missing_ok=True)
+        for folder in files.listed(self.data.images.names):
+            with contextlib.suppress(NotADirectoryError):
+                (folder / image_id).unlink(missing_ok=True)
 
     def _folder(self, name: str) -> Path:
         quoted = urllib.parse.quote(name, safe="")

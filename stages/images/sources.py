@@ -146,7 +146,7 @@ def _opened(path: Path, where: str) -> BinaryIO:
 
 def _missing(path: Path, where: str, error: OSError) -> ImageError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        beside = sorted(one.name for one in path.parent.glob("*.aci"))[:5] if path.parent.is_dir() else []
+        beside = [one.name for one in files.listed(path.parent) if one.suffix == ".aci"][:5]
         hint = f"there are {', '.join(beside)}" if beside else "paths are relative to the folder of dodo.py"
         return ImageError(f"no image file {where}", hint=hint, reason="no-file")
     hint = of_directory(where.removeprefix("file:")) if path.is_dir() else ""

@@ -90,8 +90,8 @@ def members(flavor: str) -> list[tuple[str, str, int, bytes | str]]:
     programs = {_PACKAGE / source for other in FLAVORS.values() for source in other.programs.values()}
     for package in facts.packages:
         result[f"{_LIBRARY}/{package}"] = ("directory", 0o755, b"")
-        for source_file in sorted((_PACKAGE / package).glob("*.py")):
-            if source_file not in programs:
+        for source_file in sorted((_PACKAGE / package).iterdir()):
+            if source_file.suffix == ".py" and source_file not in programs:
                 result[f"{_LIBRARY}/{package}/{source_file.name}"] = ("file", 0o644, source_file.read_bytes())
     return [(path, *member) for path, member in sorted(_with_bytecode(result).items())]
 
