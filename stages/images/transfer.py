@@ -139,7 +139,7 @@ def _receive(response: http.client.HTTPResponse, spool: BinaryIO, url: str, limi
     while True:
         try:
             piece = response.read(CHUNK)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # the last for a chunk of -5 bytes
             raise _Interrupted(_why(error)) from error
         if not piece:
             break

@@ -6,6 +6,7 @@ Without TLS only hosts that images.json lists under `http` are spoken to.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ssl
 import urllib.error
@@ -52,7 +53,7 @@ class Web(NamedTuple):
             request = urllib.request.Request(url, headers={**_HEADERS, **(headers or {})})
             return cast("http.client.HTTPResponse", self._opener().open(request, timeout=self.patience))
         except urllib.error.HTTPError as error:
-            with error:
+            with contextlib.closing(error):  # whose page may be closed
                 if error.code == _NOT_MODIFIED and headers and error.fp is not None:
                     return cast("http.client.HTTPResponse", error)
                 raise _refused(url, error) from error
@@ -66,7 +67,7 @@ class Web(NamedTuple):
             try:
                 while len(data) <= limit and (piece := response.read(_CHUNK)):
                     data += piece
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 raise broken(url, error) from error
             if len(data) > limit:
                 raise ImageError(f"{url} is larger than {limit} bytes", reason="limit")
@@ -115,11 +116,12 @@ class _Redirections(urllib.request.HTTPRedirectHandler):
         if req.type == "https" and scheme != "https":
             raise ImageError(f"{req.full_url} leads to {newurl}, which is not https", reason="insecure")
         self._web.check(newurl)
+        fp.close()  # else all of the page is read into memory, whose end may never come
         return super().redirect_request(req, fp, code, msg, cast("Any", headers), newurl)
 
 
 def _refused(url: str, error: urllib.error.HTTPError) -> ImageError:
-    said = f"{url}: the server says {error.code} {error.msg}".splitlines()[0]
+    said = f"{url}: the server says {error.code} {error.msg}".splitlines()[0].rstrip()
     match error.code:
         case 404 | 410:
             return ImageError(said, hint="look at the address", reason="not-found")

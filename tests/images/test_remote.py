@@ -298,6 +298,22 @@ def test_redirections(finder: Finder, server: Server, signer: Signer) -> None:
         Web().open(f"{server.url}/loop")
 
 
+def test_of_a_page_that_redirects_nothing_is_read(server: Server) -> None:
+    """One that never ended filled the memory."""
+    server.pages["/old"] = Page(b"more", status=302, stall=1, Location=f"{server.url}/new")
+    server.pages["/new"] = Page(b"found")
+    assert SLOW.small(f"{server.url}/old", 10) == (200, b"found")
+
+
+def test_a_piece_of_less_than_nothing_is_the_end(server: Server, tmp_path: Path) -> None:
+    server.pages["/odd"] = Page(b"-5\r\nabc", Transfer_Encoding="chunked")
+    with open(tmp_path / "spool", "w+b") as spool, pytest.raises(ImageError, match="cut off"):
+        transfer.fetch(Web(), f"{server.url}/odd", spool, Fetched(""), Silent())
+    with pytest.raises(ImageError) as caught:
+        Web().small(f"{server.url}/odd", 999)
+    assert caught.value.reason == "unreachable"
+
+
 @pytest.mark.contract("M 43")
 def test_without_tls_only_where_the_host_allows_it(
     finder: Finder, server: Server, signer: Signer, tmp_path: Path
