@@ -15,7 +15,7 @@ from stages.images import acl
 from stages.images.build import Member
 from stages.images.entry import Entry, Extent, Kind
 from stages.images.tarheader import BLOCK, shown
-from stages.linux import kernel
+from stages.linux import kernel, xattrs
 
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
@@ -120,6 +120,8 @@ def _member(root: Root, name: bytes, seen: _Seen) -> Member:
     inode = root.open(name, os.O_PATH)  # opening a device for reading may do something
     try:
         return _described(root, name, inode, seen)
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), root.shown(name)) from error
     finally:
         os.close(inode)
 
@@ -174,7 +176,7 @@ def _replaced(member: Member, mtime_ns: int | None, owner: tuple[int, int] | Non
 
 def _xattrs(path: str) -> tuple[tuple[bytes, bytes], ...]:
     found = []
-    for name in sorted(os.fsencode(name) for name in os.listxattr(path)):
+    for name in xattrs.names(path):
         if name in _HOST_POLICY:
             continue
         value: bytes | None = os.getxattr(path, name)

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from stages.base.records import NamedTuple
-from stages.linux import workers
+from stages.linux import workers, xattrs
 from stages.trees import descent
 
 _WHOLE = 1 << 20  # files up to this size are read at once, larger ones in pieces of it
@@ -20,7 +20,7 @@ _NONE = b"-"
 _NOTHING = b"-\t-"
 
 # Set by the host's policy, not by the image: relabelling a host damages no tree.
-_HOSTS_OWN = frozenset({"security.selinux"})
+_HOSTS_OWN = frozenset({b"security.selinux"})
 
 
 class _Item(NamedTuple):
@@ -183,14 +183,8 @@ def _next_data(file: int, position: int) -> int | None:
 
 def _attributes(inode: int | str) -> bytes:
     """The digest of all extended attributes, or "-" for none."""
-    try:
-        names = os.listxattr(inode)
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            raise
-        return _NONE
     whole = hashlib.sha256()
-    kept = sorted(os.fsencode(name) for name in names if name not in _HOSTS_OWN)
+    kept = [name for name in xattrs.names(inode) if name not in _HOSTS_OWN]
     for name in kept:
         value = os.getxattr(inode, name)
         whole.update(b"%b\0%d\0%b" % (name, len(value), value))

@@ -6,6 +6,7 @@ import json
 import mmap
 import os
 import shutil
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,3 +159,28 @@ def test_what_the_disk_forgets_is_found_and_named_and_made_again(
     ran = made.run("other")
     assert ran.code == 0 and ("image:app" in ran.tasks) is (part == "blob") and "tree:app" in ran.tasks, ran
     assert made.doit("verify").code == 0
+
+
+def squashfs() -> bytes:
+    """The smallest there is: an empty root directory and no table of attributes."""
+    none, base, size = (1 << 64) - 1, 96, 4096
+    inode, ids = struct.pack("<4H4I2HI", 1, 0o755, 0, 0, 0, 1, 0, 2, 3, 0, 2), struct.pack("<I", 0)
+    inode, ids = (struct.pack("<H", 1 << 15 | len(one)) + one for one in (inode, ids))
+    table, places = base + len(inode), base + len(inode) + len(ids)
+    head = struct.pack("<4s4I6H", b"hsqs", 1, 0, 1 << 17, 0, 1, 17, 0, 1, 4, 0)
+    head += struct.pack("<8Q", 0, places + 8, places, none, base, table, none, none)
+    return (head + inode + ids + struct.pack("<Q", table)).ljust(size, b"\0")
+
+
+def test_a_root_file_system_may_lie_where_there_are_no_attributes(tmp_path: Path) -> None:
+    made, disk = Project(tmp_path / "project", tmp_path / "data"), tmp_path / "project/disk"
+    disk.mkdir(parents=True)
+    disk.with_suffix(".img").write_bytes(squashfs())
+    attach(disk)
+    try:
+        with pytest.raises(OSError, match="not supported"):
+            os.listxattr(disk)
+        imported = made.doit("images", "import", "dir:disk")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert imported.code == 0, imported.err
