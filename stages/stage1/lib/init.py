@@ -28,9 +28,14 @@ ENDED = "ended"
 
 
 def say(sentence: str) -> None:
-    """One line for people, on stderr. What nobody can be told, on a full disk or by a pipe, is no reason to stop."""
+    """One line for people, on stderr, in which no terminal obeys what a name of the image's says.
+
+    What nobody can be told, on a full disk or by a pipe, is no reason to stop.
+    """
+    if not sentence.isprintable():
+        sentence = "".join([one if one.isprintable() else ascii(one)[1:-1] for one in sentence])
     try:  # noqa: SIM105 - contextlib is not loaded here
-        os.write(2, f"stage1: {sentence}\n".encode("utf-8", "surrogateescape"))
+        os.write(2, f"stage1: {sentence}\n".encode())
     except OSError:
         pass
 
