@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 from stages.base import files
@@ -202,9 +203,9 @@ class _Check:
 
 
 def beside(path: os.PathLike[str]) -> bytes | None:
-    """The bytes of the signature file of a local archive, FILE.asc (contract F.8); None without one."""
+    """The bytes of the signature file of a local archive, FILE.asc (contract F.8); None without one. OSError."""
     try:
-        with open(f"{os.fspath(path)}{SUFFIX}", "rb") as file:
+        with files.open_regular(Path(f"{os.fspath(path)}{SUFFIX}")) as file:
             return file.read(openpgp.MAX_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -88,6 +89,12 @@ def test_a_signed_image_comes_in_and_its_signer_is_remembered(
 def test_an_unsigned_image_is_refused(finder: Finder, signer: Signer) -> None:
     trust(finder, signer)
     assert "gpg --armor --detach-sign" in refused(finder, put(finder, None), "unsigned").hint
+
+
+def test_a_signature_that_never_ends_is_none(finder: Finder, signer: Signer) -> None:
+    os.mkfifo(finder.project / "a.aci.asc")
+    with pytest.raises(OSError, match="not a regular file"):
+        finder.bring(put(finder, None), Silent())
 
 
 @pytest.mark.contract("L.1 rkt_trust")
