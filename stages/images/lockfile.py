@@ -140,7 +140,7 @@ def _locked(item: Any) -> Locked:
         if not isinstance(one, str) or not re.fullmatch(_DIGEST, one):
             raise ValueError(f"{one!r} is no digest")
     size = item["size"]
-    if type(size) is not int or size < 0:
+    if type(size) is not int or not 0 <= size < 1 << 63:
         raise ValueError(f"{size!r} is no size")
     return Locked(digest=item["digest"], size=size, tree=tuple(tree), **words)
 

@@ -179,7 +179,7 @@ def _descriptor(item: Any, what: str) -> Descriptor:
     digest, size = item.get("digest"), item.get("size")
     if not isinstance(digest, str) or not is_digest(digest):
         raise ImageError(f"{what} has a descriptor without a sha256 or sha512 digest", reason="digest")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 1 << 63:
         raise ImageError(f"{what} has a descriptor without a size", reason="size")
     platform, annotations = item.get("platform"), item.get("annotations")
     named = annotations.get(REF_NAME) if isinstance(annotations, dict) else None

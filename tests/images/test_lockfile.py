@@ -86,6 +86,7 @@ def test_a_reference_is_looked_up_for_this_host_or_for_the_platform_of_the_spec(
         document(digest=ACI + "\n"),
         document(size="10"),
         document(size=-1),
+        document(size=1 << 63),
         document(size=True),
         document(tree=[1]),
         document(tree="no list"),

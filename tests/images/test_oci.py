@@ -63,6 +63,7 @@ def test_docker_s_manifests_are_read_too() -> None:
         (manifest(layers=[{"mediaType": oci.LAYER, "digest": DIGEST}]), "size"),
         (manifest(layers=[{"mediaType": oci.LAYER, "digest": DIGEST, "size": -1}]), "size"),
         (manifest(layers=[{"mediaType": oci.LAYER, "digest": DIGEST, "size": True}]), "size"),
+        (manifest(layers=[{"mediaType": oci.LAYER, "digest": DIGEST, "size": 1 << 63}]), "size"),
         (manifest(layers=[{"mediaType": oci.LAYER, "digest": "md5:0", "size": 1}]), "digest"),
         (manifest(layers=[{"mediaType": oci.LAYER, "digest": "sha256:../../etc/passwd", "size": 1}]), "digest"),
         (manifest(layers=[{"mediaType": "text/plain", "digest": DIGEST, "size": 1}]), "media-type"),
