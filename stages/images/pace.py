@@ -13,6 +13,8 @@ from typing import Any, cast
 
 from stages.base.records import NamedTuple
 
+_MOST_HEADERS = 1 << 20
+
 
 class TooSlow(TimeoutError):
     """The server sends, but too little."""
@@ -58,7 +60,12 @@ def _opened(
     class Response(http.client.HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **more: Any) -> None:
             super().__init__(sock, *args, **more)
-            self.fp = io.BufferedReader(_Paced(self.fp.detach(), pace))
+            self._paced = _Paced(self.fp.detach(), pace)
+            self.fp = io.BufferedReader(self._paced)
+
+        def begin(self) -> None:
+            super().begin()
+            self._paced.has_begun()
 
     def connection(host: str, **more: Any) -> http.client.HTTPConnection:
         made = kind(host, **more)
@@ -74,6 +81,11 @@ class _Paced(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, pace: Pace) -> None:
         self._raw, self._pace = raw, pace
         self._waited, self._came, self._begun = 0.0, 0, False
+        self._headers: int | None = 0  # their bytes so far; None behind them
+
+    def has_begun(self) -> None:
+        """The headers are read; what follows may be as long as it likes."""
+        self._headers = None
 
     def readable(self) -> bool:
         return True
@@ -85,6 +97,10 @@ class _Paced(io.RawIOBase):
             self._waited += time.monotonic() - before
         self._begun = True
         self._came += count or 0
+        if self._headers is not None:
+            self._headers += count or 0
+            if self._headers > _MOST_HEADERS:  # as of one that says `100 Continue` for ever
+                raise http.client.HTTPException(f"the server sends more than {_MOST_HEADERS} bytes before its answer")
         if self._came >= self._pace.least:
             self._waited, self._came = 0.0, 0
         elif self._waited > self._pace.seconds and count:

@@ -247,19 +247,26 @@ def test_a_reader_that_takes_its_time_is_not_the_server_s_fault(server: Server, 
     assert b"".join(found) == server.pages["/fast"].body
 
 
-def test_headers_may_not_trickle_either() -> None:
+@pytest.mark.parametrize(
+    ("first", "then", "pause", "told"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x", 0.005, "less than 5000 bytes in 1 seconds"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, 0, "more than 1048576 bytes before its answer"),
+    ],
+)
+def test_headers_may_neither_trickle_nor_go_on_for_ever(first: bytes, then: bytes, pause: float, told: str) -> None:
     def answer() -> None:
         with listening.accept()[0] as client, contextlib.suppress(OSError):
-            client.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            client.sendall(first)
             while True:
-                client.sendall(b"x")
-                time.sleep(0.005)
+                client.sendall(then)
+                time.sleep(pause)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=answer)
         thread.start()
         host = f"127.0.0.1:{listening.getsockname()[1]}"
-        with pytest.raises(ImageError, match="less than 5000 bytes in 1 seconds"):
+        with pytest.raises(ImageError, match=told):
             SLOW._replace(plain=frozenset({host})).open(f"http://{host}/a.aci")
         thread.join()
 
