@@ -14,7 +14,7 @@ from doit.cmd_list import List as DoitList
 from doit.dependency import SqliteDB
 from doit.exceptions import InvalidCommand
 
-from stages.commands.nowhere import InProject
+from stages.commands.stock import Told
 
 _IN_MEMORY = ":memory:"
 
@@ -29,7 +29,7 @@ class Remembered(SqliteDB):  # type: ignore[misc]
         return made
 
 
-class _Looking(InProject):
+class _Looking(Told):
     """A mixin of doit's commands that need no more of its database than what is in it."""
 
     def get_backends(self) -> dict[str, Any]:

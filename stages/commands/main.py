@@ -16,8 +16,8 @@ def look_once() -> None:
 
 
 def end_with_reader(words: list[str]) -> None:
-    """Have doit's own commands that only print end in silence, as others do, when nobody reads on: not by traceback."""
-    if words and words[0] in ("help", "list", "info", "tabcompletion", "--version", "--help"):
+    """Have doit's own commands of which we have none (stock.py) end in silence, as others do, when nobody reads on."""
+    if words and words[0] in ("help", "tabcompletion", "--version", "--help"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 

@@ -60,8 +60,10 @@ def test_a_pod_runs_whether_or_not_anybody_can_be_told(project: Project, program
 
 @PROGRAMS
 def test_a_reader_that_is_gone_gets_no_traceback(project: Project, program: str) -> None:
+    project.environment["PYTHONUNBUFFERED"] = "1"
     stock = ("help", "-h", "help run", "gc --help", "list pod=job", "info pod=job init", "tabcompletion", "--version")
-    for words in ("", "ps", "why pod=job", "check", "status pod=job", "images", *stock):
+    changing = ("dumpdb", "clean pod=job", "forget -a pod=job", "reset-dep pod=job")
+    for words in ("", "ps", "why pod=job", "check", "status pod=job", "images", *stock, *changing):
         done = shell(project, program, f"$P {words} | true; exit ${{PIPESTATUS[0]}}")
         assert "Traceback" not in done.err and "BrokenPipe" not in done.err, (words, done.err)
 
@@ -75,6 +77,18 @@ def test_what_the_list_of_pods_meets_is_a_sentence(project: Project, program: st
     done = shell(project, program, "$P")
     assert done.code == 1 and "has format '9'" in done.err and "Traceback" not in done.err, done
     (project.data / "version").unlink()
+
+
+@PROGRAMS
+@pytest.mark.parametrize("words", ["list", "forget -a", "reset-dep", "dumpdb"])
+def test_a_pod_that_is_removed_beside_a_command_of_doits_is_no_traceback(
+    project: Project, program: str, words: str
+) -> None:
+    assert project.doit("prepare", "job").code == 0
+    with open(project.root / "dodo.py", "a") as dodo:
+        dodo.write("if POD:\n    __import__('shutil').rmtree(POD.pod.root)\n")
+    done = shell(project, program, f"$P {words} pod=job")
+    assert "Traceback" not in done.err and (done.code == 0 or "\n  hint: " in done.err), done
 
 
 @PROGRAMS
