@@ -85,13 +85,13 @@ class PodCommand:
         except UsageError as error:
             hint = "a command comes after `--`" if self.carries_command else f"see `doit help {self.called()}`"
             raise UsageError(error.sentence, hint=hint) from error
-        variables.check(self.loads_tasks)
+        chosen = {**options.defaults(self.options()), **known, **told}
+        self.dodo = dodo(chosen)
+        variables.check(self.project if self.loads_tasks else None)
         if self.instead and (asked := pods_asked(rest)):
             raise PodwrightError(
                 f"{self.called()} is for the whole host, not for {asked[0]!r}", hint=self.instead, reason="words"
             )
-        chosen = {**options.defaults(self.options()), **known, **told}
-        self.dodo = dodo(chosen)
         return self.do(chosen, rest)
 
     def do(self, options: Any, words: list[str]) -> int:

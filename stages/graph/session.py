@@ -43,7 +43,7 @@ def select(word: str | None, project: Path) -> Context | None:
 
     streams.ensure()
     try:
-        words.check(by_tasks=True)
+        words.check(project)
         if word is None:
             return None
         command = _command()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
+from stages.base import files
 from stages.base.errors import PodError
 
 
-def check(by_tasks: bool) -> None:
+def check(tasks: Path | None) -> None:
     """Raise PodError for a variable that nobody would hear; doit says nothing of it.
 
-    by_tasks: tasks are loaded, which may have variables of their own.
+    tasks: the folder whose tasks are loaded, which may have variables of their own; None where none are.
     """
-    if typo := misspelt(pod()):
+    if typo := next((one for one in misspelt(pod()) if tasks is None or not _is_theirs(one, tasks)), None):
         raise PodError(f"there is nothing called {typo}=", hint="did you mean pod=?", reason="variable")
     asked = [word.removeprefix("pod=") for word in variables() if word.startswith("pod=")]
     if len(asked) > 1:
@@ -22,24 +24,30 @@ def check(by_tasks: bool) -> None:
             hint=f"one command for each; those that take several pods take words, as `doit prepare {names}`",
             reason="too-many",
         )
-    if unheard := [] if by_tasks else own():
+    if unheard := own() if tasks is None else []:
         hint = "a word with = in it comes after `--`"
         raise PodError(f"{unheard[0]!r} is a variable, and nothing asks for it", hint=hint, reason="variable")
 
 
-def misspelt(word: str | None) -> str | None:
-    """A variable of the command line that is nearly called `pod`; a project may have others of its own.
+def misspelt(word: str | None) -> list[str]:
+    """The variables of the command line that are nearly called `pod`.
 
     word: what `pod=` says; beside it only `pods=` and other cases of it count.
     """
     names = [one.partition("=")[0] for one in variables()]
     if word is not None:
-        return next((name for name in names if name != "pod" and name.lower() in ("pod", "pods")), None)
+        return [name for name in names if name != "pod" and name.lower() in ("pod", "pods")]
     if not names:
-        return None
+        return []
     import difflib
 
-    return next((name for name in names if difflib.get_close_matches(name.lower(), ["pod"])), None)
+    return [name for name in names if difflib.get_close_matches(name.lower(), ["pod"])]
+
+
+def _is_theirs(name: str, folder: Path) -> bool:
+    """Whether Python files of a project say a variable's name in quotes, as its tasks do that ask doit for it."""
+    said = [f"{quote}{name}{quote}".encode(errors="surrogateescape") for quote in "\"'"]
+    return any(one in (files.read_or_none(path) or b"") for path in folder.glob("*.py") for one in said)
 
 
 def variables() -> list[str]:

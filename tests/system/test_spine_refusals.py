@@ -241,6 +241,17 @@ def test_a_misspelt_pod_is_no_list_of_pods(tmp_path: Path, word: str) -> None:
     assert "did you mean pod=" in sentence(project.doit("run", word))
 
 
+@pytest.mark.parametrize("command", [["list"], ["prepare", "shop"]], ids=" ".join)
+def test_a_projects_own_variable_may_be_nearly_called_pod(tmp_path: Path, command: list[str]) -> None:
+    project = make(tmp_path / "project", tmp_path / "data")
+    assert "nothing called prod=" in sentence(project.doit(*command, "prod=1"))
+    with open(project.root / "dodo.py", "a") as dodo:
+        dodo.write('\nprint("prod is", get_var("prod"))\n')
+    done = project.doit(*command, "prod=1")
+    assert done.code == 0 and "prod is 1" in done.out + done.err, done
+    assert "nothing called pdo=" in sentence(project.doit(*command, "pdo=shop"))
+
+
 # ---- archives
 
 
