@@ -62,6 +62,7 @@ def test_docker_s_manifests_are_read_too() -> None:
         (manifest(layers=[None]), "descriptor"),
         (manifest(layers=[{"mediaType": oci.LAYER, "digest": DIGEST}]), "size"),
         (manifest(layers=[{"mediaType": oci.LAYER, "digest": DIGEST, "size": -1}]), "size"),
+        (manifest(layers=[{"mediaType": oci.LAYER, "digest": DIGEST, "size": 1 << 63}]), "size"),
         (manifest(layers=[{"mediaType": oci.LAYER, "digest": DIGEST, "size": True}]), "size"),
         (manifest(layers=[{"mediaType": oci.LAYER, "digest": DIGEST, "size": 1 << 63}]), "size"),
         (manifest(layers=[{"mediaType": oci.LAYER, "digest": "md5:0", "size": 1}]), "digest"),
