@@ -59,13 +59,7 @@ def _serve(parent: int, work: Callable[[], int]) -> None:
         from stages.linux import kernel
 
         kernel.die_with(parent)
-        code = work()
-    except KeyboardInterrupt:
-        code = 130
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    except Exception:
-        sys.excepthook(*sys.exc_info())
+        code = process.outcome(work)
     finally:
         process.leave(code)
 

@@ -89,18 +89,24 @@ def go_on(program: str, argv: list[str], added: Mapping[str, str], directory: st
     sys.argv[:] = [program, *argv[1:]]
     number = 1
     try:
-        exec(code, {"__name__": "__main__", "__file__": program})
-        number = 0
-    except SystemExit as end:
-        number = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if not isinstance(end.code, int | None):
-            print(end.code, file=sys.stderr)
-    except KeyboardInterrupt:
-        number = 128 + _signal.SIGINT
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
+        number = outcome(lambda: exec(code, {"__name__": "__main__", "__file__": program}))
     finally:
         leave(number)
+
+
+def outcome(act: Callable[[], int | None]) -> int:
+    """The exit code that `act` gives, None being 0, or that Python has for how it ends; what it has to say is told."""
+    try:
+        return act() or 0
+    except SystemExit as end:
+        if isinstance(end.code, int | None):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+    except KeyboardInterrupt:
+        return int(128 + _signal.SIGINT)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    return 1
 
 
 def leave(code: int) -> NoReturn:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,12 @@ def ended_by(number: int) -> int:
 @pytest.mark.parametrize("code", [0, 3, 255])
 def test_its_exit_code(code: int) -> None:
     assert child.run(lambda: code) == code
+
+
+@pytest.mark.parametrize(("end", "code", "told"), [((), 0, ""), ((7,), 7, ""), (("words",), 1, "words\n")])
+def test_it_may_exit_as_any_program(capfd: pytest.CaptureFixture[str], end: Any, code: int, told: str) -> None:
+    assert child.run(lambda: sys.exit(*end)) == code
+    assert capfd.readouterr().err == told
 
 
 def test_a_signal_is_told_as_a_shell_tells_it() -> None:
