@@ -23,8 +23,11 @@ def run(work: Callable[[], int], meanwhile: Callable[[], object] | None = None) 
     Nothing that this process planned for its own end is done there. Ctrl-C ends both; so does SIGTERM to this one, with
     SystemExit here. meanwhile: what is done here before the end of the other is waited for.
     """
+    # Until each of the two does with it what it is to do: else it ends this one, and that kills the other.
+    held = _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,))
     us, child = os.getpid(), os.fork()
     if child == 0:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, held)
         _serve(us, work)
     asked: list[int] = []
 
@@ -37,6 +40,7 @@ def run(work: Callable[[], int], meanwhile: Callable[[], object] | None = None) 
 
     before = _signal.signal(_signal.SIGTERM, pass_on)
     try:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, held)
         if meanwhile:
             meanwhile()
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

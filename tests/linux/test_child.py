@@ -72,8 +72,8 @@ def test_who_asks_us_to_end_asks_both() -> None:
     program = "import os, signal, sys, time\nfrom stages.linux import child\n"
     program += "def work():\n"
     program += "    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
-    program += "    print(os.getpid(), flush=True)\n"
-    program += "    try:\n        time.sleep(1000)\n    finally:\n        time.sleep(0.1); print('left', flush=True)\n"
+    program += "    try:\n        print(os.getpid(), flush=True)\n        while True:\n            time.sleep(0.02)\n"
+    program += "    finally:\n        time.sleep(0.1); print('left', flush=True)\n"
     program += "child.run(work)\n"
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline()
@@ -84,3 +84,11 @@ def test_who_asks_us_to_end_asks_both() -> None:
 def test_what_is_done_meanwhile() -> None:
     ours, theirs = os.pipe()
     assert child.run(lambda: os.read(ours, 1)[0], lambda: os.write(theirs, b"\3")) == 3
+
+
+def test_who_asks_us_to_end_at_the_very_beginning_asks_both() -> None:
+    program = "import os, signal, time\nfrom stages.linux import child\n"
+    program += "os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+    program += "try:\n    child.run(lambda: time.sleep(1000))\nfinally:\n    print('left')\n"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("left\n", 128 + signal.SIGTERM)
