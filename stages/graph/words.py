@@ -47,7 +47,8 @@ def misspelt(word: str | None) -> list[str]:
 def _is_theirs(name: str, folder: Path) -> bool:
     """Whether Python files of a project say a variable's name in quotes, as its tasks do that ask doit for it."""
     said = [f"{quote}{name}{quote}".encode(errors="surrogateescape") for quote in "\"'"]
-    return any(one in (files.read_or_none(path) or b"") for path in folder.glob("*.py") for one in said)
+    sources = [path for path in files.listed(folder) if path.suffix == ".py" and path.is_file()]
+    return any(one in (files.read_or_none(path) or b"") for path in sources for one in said)
 
 
 def variables() -> list[str]:
