@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
+import sys
 
 # Below this many directories a deeper one is moved up instead of entered: descriptors and Python's stack are finite.
 _DEEPEST = 64
+# linux/fs.h: reading and writing the marks of a file; those by which nobody, root neither, may remove or change it.
+_LONG = 8 if sys.maxsize > 1 << 32 else 4
+_GET_MARKS, _SET_MARKS = 2 << 30 | _LONG << 16 | 0x6601, 1 << 30 | _LONG << 16 | 0x6602
+_IMMUTABLE, _APPEND = 0x10, 0x20
 
 
 def begun(path: str, mode: int) -> tuple[str, int]:
@@ -50,7 +56,7 @@ def mounted(path: str) -> str | None:
 def tree(path: str) -> None:
     """Remove, by descriptors, the file or the whole directory at `path`; what is missing is no trouble.
 
-    No name is followed, and no depth is too deep. Raises OSError.
+    No name is followed, no depth is too deep, and no mark of an app's (chattr +i, +a) keeps anything. Raises OSError.
     """
     parent = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -67,7 +73,7 @@ def _remove(above: int, name: str, top: int, pending: list[str], depth: int) -> 
     Somebody else may be removing the same.
     """
     try:
-        os.unlink(name, dir_fd=above)
+        _unlink(above, name)
     except FileNotFoundError:
         return
     except IsADirectoryError:
@@ -90,3 +96,35 @@ def _remove_directory(above: int, name: str, top: int, pending: list[str], depth
     finally:
         os.close(opened)
     os.rmdir(name, dir_fd=above)
+
+
+def _unlink(above: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=above)
+    except PermissionError:
+        own = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        try:
+            if not _freed(above) | _freed(own):
+                raise
+        finally:
+            os.close(own)
+        os.unlink(name, dir_fd=above)
+
+
+def _freed(place: int) -> bool:
+    """Take away the marks that keep what is behind the descriptor (O_PATH will do); whether there were any."""
+    mode = os.fstat(place).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # others have none, and opening a device may do something
+        return False
+    opened = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        marks = int.from_bytes(fcntl.ioctl(opened, _GET_MARKS, bytes(_LONG))[:4], sys.byteorder)
+        if not marks & (_IMMUTABLE | _APPEND):
+            return False
+        left = marks & ~(_IMMUTABLE | _APPEND)
+        fcntl.ioctl(opened, _SET_MARKS, left.to_bytes(4, sys.byteorder) + bytes(_LONG - 4))
+        return True
+    except OSError:  # a file system that has no marks, or nobody who may take them away
+        return False
+    finally:
+        os.close(opened)
