@@ -44,7 +44,7 @@ class Gc(common.PodCommand):
                 sweep.trees()
             else:
                 print("a pod is being prepared: trees are left for the next time", file=sys.stderr)
-        sweep.garbage()
+        code = max(code, sweep.garbage())
         sweep.unfinished()
         sweep.shifts()
         if sweep.size:

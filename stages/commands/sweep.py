@@ -48,15 +48,21 @@ class Sweep:
                     store.remove(tree_id)
                     lock.unlink(missing_ok=True)
 
-    def garbage(self) -> None:
-        """What was taken out of use. A tree that a running pod has as a lower layer stays until the pod ends."""
+    def garbage(self) -> int:
+        """What was taken out of use. A tree that a running pod has as a lower layer stays until the pod ends.
+
+        Exit code: what cannot be deleted is told, and keeps nothing else.
+        """
         known = [facts.of(pod.paths) for pod in find.every(self.data)]
         used = frozenset[str]().union(*(one.trees for one in known if one.state is State.RUNNING))
-        for path in files.listed(self.data.garbage):
-            if path.name.rpartition(".")[0] not in used and self.takes(f"garbage {path.name}", path):
-                # Whoever put it there may be deleting it at this moment.
-                with contextlib.suppress(FileNotFoundError):
-                    files.delete(path)
+        over = [path for path in files.listed(self.data.garbage) if path.name.rpartition(".")[0] not in used]
+        return common.each(over, self._delete)
+
+    def _delete(self, path: Path) -> None:
+        if self.takes(f"garbage {path.name}", path):
+            # Whoever put it there may be deleting it at this moment.
+            with contextlib.suppress(FileNotFoundError):
+                files.delete(path)
 
     def unfinished(self) -> None:
         """What killed processes had begun to write or to fetch, wherever we write; not where apps do."""

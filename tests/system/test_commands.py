@@ -152,6 +152,23 @@ def test_gc_takes_what_is_over_and_keeps_the_rest(project: Project) -> None:
     assert project.run("job").code == 0
 
 
+def test_garbage_that_cannot_be_deleted_keeps_nothing_else(project: Project) -> None:
+    garbage = project.data / "garbage"
+    for name in ("a.1/point", "b.2"):
+        (garbage / name).mkdir(parents=True)
+    (project.data / "shifts").mkdir()
+    (project.data / "shifts/1").symlink_to(JOB)
+    (project.data / "version").write_text("1\n")
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(garbage / "a.1/point")], check=True)
+    try:
+        done = project.doit("gc")
+    finally:
+        subprocess.run(["umount", str(garbage / "a.1/point")], check=True)
+    assert done.code == 1 and "is a mount point" in done.err, done.err
+    assert os.listdir(garbage) == ["a.1"] and os.listdir(project.data / "shifts") == []
+    assert project.doit("gc").code == 0 and os.listdir(garbage) == []
+
+
 @pytest.mark.contract("L.1 rkt_gc", "M 24")
 def test_a_broken_off_preparation_is_collected_and_a_prepared_pod_expires(project: Project) -> None:
     assert project.run("job", "image:app").code == 0
