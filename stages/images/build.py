@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from stages.base.digest import canonical
@@ -39,6 +40,17 @@ def regular(name: str | bytes, data: bytes, mode: int = 0o644, **metadata: Any) 
     """A file of root that holds `data`; metadata: further fields of Entry (uid, gid, mtime_ns, xattrs)."""
     extents = (Extent(0, 0, len(data)),) if data else ()
     return Member(Entry(os.fsencode(name), Kind.FILE, mode, size=len(data), extents=extents, **metadata), data)
+
+
+def of_file(name: str, path: Path) -> Member:
+    """A file of root with the bytes of the one at `path`, which is opened when it is its turn, and is no link then."""
+    size = path.stat().st_size
+    extents = (Extent(0, 0, size),) if size else ()
+
+    def open_it() -> BinaryIO:
+        return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+
+    return Member(Entry(os.fsencode(name), Kind.FILE, 0o644, size=size, extents=extents), open_it)
 
 
 def directory(name: str | bytes, mode: int = 0o755, **metadata: Any) -> Member:
@@ -121,12 +133,3 @@ def _copy(source: BinaryIO, out: Writer, extent: Extent, name: bytes) -> None:
             raise ImageError(f"{shown(name)} became shorter while it was read", reason="changed")
         out.write(piece)
         left -= len(piece)
-
-
-def opener(path: bytes) -> Callable[[], BinaryIO]:
-    """Opens `path` for reading when it is its turn, refusing a symlink that took its place."""
-
-    def open_it() -> BinaryIO:
-        return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
-
-    return open_it

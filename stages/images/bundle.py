@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stages.base import strictjson
@@ -22,7 +22,7 @@ from stages.base.digest import canonical
 from stages.base.errors import ImageError
 from stages.base.records import NamedTuple
 from stages.images import build, oci, oci_record, tar
-from stages.images.build import Member, Writer
+from stages.images.build import Writer
 from stages.images.entry import Entry, Extent, Kind
 from stages.images.store import ImageStore, is_oci
 from stages.images.tarheader import shown
@@ -82,7 +82,7 @@ def write(store: ImageStore, papers: Papers, image_ids: Iterable[str], out: Writ
         texts |= dict(zip(_document_names(image_id), oci_record.documents(store.data, image_id), strict=True))
     blob_ids = sorted({blob for image_id in chosen for blob in store.blob_ids(image_id)})
     members = [build.regular(name, data) for name, data in {**texts, _LIST: canonical(head)}.items()]
-    build.write_tar(out, [*members, *(_blob(store, one) for one in blob_ids)])
+    build.write_tar(out, [*members, *(build.of_file(_blob_name(one), store.blobs.path(one)) for one in blob_ids)])
 
 
 def read(descriptor: int) -> Contents:
@@ -177,18 +177,6 @@ def _documents(image_id: str, members: _Members) -> tuple[bytes, bytes]:
 def _title(store: ImageStore, image_id: str) -> Title:
     manifest = store.manifest(image_id)
     return Title(manifest.name, manifest.label("version") or "")
-
-
-def _blob(store: ImageStore, blob_id: str) -> Member:
-    path = store.blobs.path(blob_id)
-    size = path.stat().st_size
-    entry = Entry(os.fsencode(_blob_name(blob_id)), Kind.FILE, 0o644, size=size, extents=tuple(_whole(size)))
-    return Member(entry, build.opener(os.fsencode(path)))
-
-
-def _whole(size: int) -> Iterator[Extent]:
-    if size:
-        yield Extent(0, 0, size)
 
 
 def _document_names(image_id: str) -> tuple[str, str]:

@@ -279,11 +279,7 @@ def test_memory_does_not_grow_with_a_bundle(here: Project, there: Project) -> No
     with open(large, "wb") as out:
         for number in range(300):
             out.write(hashlib.sha256(b"%d" % number).digest() * 32768)
-    members = workbench.busybox()
-    entry = build.Entry(
-        b"big", build.Kind.FILE, 0o644, size=large.stat().st_size, extents=(build.Extent(0, 0, large.stat().st_size),)
-    )
-    members.append(build.Member(entry, build.opener(bytes(large))))
+    members = [*workbench.busybox(), build.of_file("big", large)]
     web = workbench.manifest("example.com/web", app=["/bin/true"])
     here.image("web.aci", web, members)
     here.write(workbench.spec("shop", UID, [{"name": "aci", "image": "images/web.aci"}]))
