@@ -34,15 +34,18 @@ def find(root: int, user: str, group: str, shift: int = 0) -> Account:
     """Resolve `user` and `group` in the root file system behind descriptor `root` (contract K.3, texts of L.2).
 
     Each is a name, a number, or an absolute path whose owner is meant; `shift` is what the files' owners on disk are
-    shifted by. Raises Stage1Error: `"bob" user not found`, or a path that is not there.
+    shifted by. A number that the image has no line for is its own name, and at home in `/`, as with the OCI's runtimes.
+    Raises Stage1Error: `"bob" user not found`, or a path that is not there.
     """
     users = _entries(root, "/etc/passwd")
     uid = _resolve(root, user, "user", users, shift)
     gid = _resolve(root, group, "group", _entries(root, "/etc/group"), shift)
+    if uid == 0:
+        return Account(uid, gid, "root", "/root", "/bin/sh")
     for fields in users:
-        if len(fields) >= 7 and fields[2] == str(uid) and uid != 0:
+        if len(fields) >= 7 and fields[2] == str(uid):
             return Account(uid, gid, fields[0], fields[5] or "/", fields[6] or "/bin/sh")
-    return Account(uid, gid, "root", "/root", "/bin/sh")
+    return Account(uid, gid, str(uid), "/", "/bin/sh")
 
 
 def _resolve(root: int, text: str, what: str, entries: list[list[str]], shift: int) -> int:

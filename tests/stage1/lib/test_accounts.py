@@ -53,6 +53,11 @@ def test_root_needs_no_entry(root: int) -> None:
     assert (found.uid, found.gid, found.home) == (0, 0, "/root")
 
 
+def test_a_number_without_an_entry_is_not_root(root: int) -> None:
+    found = accounts.find(root, "1234", "0")
+    assert (found.uid, found.name, found.home, found.shell) == (1234, "1234", "/", "/bin/sh")
+
+
 def test_owners_below_the_shift_are_out_of_range(root: int) -> None:
     with pytest.raises(Stage1Error, match="range"):
         accounts.find(root, "/dir2/file", "0", shift=2**31)
