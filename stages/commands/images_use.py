@@ -83,6 +83,8 @@ def collect(data: DataDir, project: Path | None, dry: bool) -> int:
         for image_id in sorted(indexes.ids(data).difference(store.ids())):
             freed += indexes.size(data, image_id) if dry else indexes.drop(data, image_id)
             print(f"index of image {short(image_id)}, which is gone")
+        if not dry:
+            store.sweep_locks()
     if freed:
         print(f"{'would free' if dry else 'freed'} {common.size_text(freed)}")
     return code

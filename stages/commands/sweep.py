@@ -42,11 +42,11 @@ class Sweep:
         for tree_id in store.ids():
             if tree_id in used or not _TREE.fullmatch(tree_id):
                 continue
-            lock = self.data.tree_locks / tree_id
-            with locks.tried(lock) as alone:
+            with locks.tried(self.data.tree_locks / tree_id) as alone:
                 if alone and self.takes(f"tree {tree_id}", self.data.tree(tree_id).root):
                     store.remove(tree_id)
-                    lock.unlink(missing_ok=True)
+        if not self.dry:
+            locks.sweep(self.data.tree_locks, store.ids())
 
     def garbage(self) -> int:
         """What was taken out of use. A tree that a running pod has as a lower layer stays until the pod ends.

@@ -36,6 +36,7 @@ PREFIX = "sha512-"
 OCI_PREFIX = "sha256-"
 PREFIXES = (PREFIX, OCI_PREFIX)
 SHORTEST_PREFIX = 8
+_LAYERS = "layers"  # the lock of all layers
 Admission = Callable[[ImageManifest], None]
 
 
@@ -243,7 +244,11 @@ class ImageStore(NamedTuple):
 
     def layers_lock(self, *, exclusive: bool) -> contextlib.AbstractContextManager[None]:
         """Held while layers that no image has yet must stay (shared), or while unused ones go (exclusive)."""
-        return locks.held(self.data.image_locks / "layers", exclusive=exclusive)
+        return locks.held(self.data.image_locks / _LAYERS, exclusive=exclusive)
+
+    def sweep_locks(self) -> None:
+        """Delete the lock files of what is not stored."""
+        locks.sweep(self.data.image_locks, {_LAYERS, *self.ids(), *self.blobs.ids()})
 
     def name_it(self, image_id: str) -> None:
         """Enter the image into the index of names, or renew its time of import."""

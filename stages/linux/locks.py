@@ -6,13 +6,13 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from stages.base.files import make_directory
+from stages.base.files import listed, make_directory
 from stages.linux.flock import is_still, shared, try_lock
 
-__all__ = ["held", "is_locked", "shared", "tried", "try_lock", "wait"]
+__all__ = ["held", "is_locked", "shared", "sweep", "tried", "try_lock", "wait"]
 
 # Between two looks at a lock, in seconds: the first, and the longest.
 _PAUSE, _LONGEST_PAUSE = 0.001, 0.02
@@ -69,13 +69,21 @@ def tried(path: Path) -> Iterator[bool]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        got = True
+        got = is_still(path, descriptor)
     except BlockingIOError:
         got = False
     try:
         yield got
     finally:
         os.close(descriptor)
+
+
+def sweep(folder: Path, needed: Collection[str]) -> None:
+    """Delete the lock files in a folder that nobody holds, but for those of the names that are needed."""
+    for path in (one for one in listed(folder) if one.name not in needed):
+        with tried(path) as alone:
+            if alone:
+                path.unlink()
 
 
 @contextlib.contextmanager

@@ -47,3 +47,12 @@ def test_sharers_keep_the_exclusive_one_out(tmp_path: Path) -> None:
         assert got
         with locks.tried(tmp_path / "lock") as again:
             assert not again
+
+
+def test_lock_files_that_nobody_needs_or_holds_are_swept(tmp_path: Path) -> None:
+    for name in ("needed", "held", "neither"):
+        (tmp_path / name).touch()
+    with locks.held(tmp_path / "held"):
+        locks.sweep(tmp_path, {"needed"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["held", "needed"]
+    locks.sweep(tmp_path / "missing", ())

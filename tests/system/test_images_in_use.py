@@ -57,3 +57,14 @@ def test_an_exported_oci_image_has_the_same_layers_when_it_comes_in_again(tmp_pa
     blobs = sorted((project.data / "images/blobs").glob("*/*"))
     assert project.doit("images", "import", f"oci-archive:{out}").code == 0
     assert sorted((project.data / "images/blobs").glob("*/*")) == blobs
+
+
+def test_of_images_that_are_gone_no_lock_files_stay(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", tmp_path / "data")
+    project.image("it.aci", workbench.manifest("example.com/it", app=["/bin/true"]), [])
+    write_layout(project.root / "images/oci", {"x": Image([layer([build.regular("it", b"x")])])})
+    for reference in ("images/it.aci", "oci:images/oci:x"):
+        assert project.doit("images", "import", reference).code == 0
+    for words in (["images", "gc"], ["gc"]):
+        assert project.doit(*words).code == 0
+    assert [path.name for path in (project.data / "locks").glob("*/*")] == ["layers"]
