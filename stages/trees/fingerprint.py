@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -12,49 +11,37 @@ from stages.trees import descent
 
 # Records end in NUL, the one byte that no name holds; fields end in TAB, and the path is the last one. The first record
 # names the columns, so that two listings of one kind can be compared field by field.
-_QUICK = b"mode\tinode\tsize\tuid\tgid\tlinks\tmtime\tctime\tdevice\tpath\0"
-_FULL = b"mode\tsize\tuid\tgid\tmtime\tdevice\tlink\tcontent\tattributes\tpath\0"
+_LISTING = b"mode\tinode\tsize\tuid\tgid\tlinks\tmtime\tctime\tdevice\tpath\0"
+_CONTENTS = b"mode\tsize\tuid\tgid\tmtime\tdevice\tlink\tcontent\tattributes\tpath\0"
 _MOST_DIFFERENCES = 5
 
 
-def quick(path: Path) -> str:
-    """What moves whenever anything in the tree at `path` was touched: 64 hex digits. Reads inodes, no content.
-
-    Renaming the tree's root moves it, for that changes the root's ctime; renaming a directory above does not.
-    """
-    return hashlib.sha256(listing(path)).hexdigest()
-
-
 def listing(path: Path) -> bytes:
-    """What `quick` is made of: a record per entry, sorted by name in each directory, parents first.
+    """What moves whenever anything in the tree at `path` was touched. Reads inodes, no content.
 
-    Type and mode, inode, size, owner, links, times in ns, device number and path, for `compare`.
-    Raises OSError, and TreeError for nesting too deep.
+    A record per entry, sorted by name in each directory, parents first: type and mode, inode, size, owner, links, times
+    in ns, device number and path. Renaming the tree's root moves it, for that changes the root's ctime; renaming a
+    directory above does not. Raises OSError, and TreeError for nesting too deep.
     """
     root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        parts = [_QUICK.decode(), _inode(os.fstat(root)), ".\0"]
+        parts = [_LISTING.decode(), _inode(os.fstat(root)), ".\0"]
         _list(root, "", 0, parts)
     finally:
         os.close(root)
     return "".join(parts).encode("utf-8", "surrogateescape")
 
 
-def full(path: Path, jobs: int | None = None) -> str:
-    """What moves whenever the tree's content does: 64 hex digits, equal for equal trees wherever they are.
-
-    Content is type, mode, owner, size, bytes, link text, device number, extended attributes, mtime, and which names
-    are one inode. jobs: processes that read, None: as many as are worth their start. Raises OSError, and TreeError for
-    nesting too deep or a reader that died.
-    """
-    return hashlib.sha256(contents(path, jobs)).hexdigest()
-
-
 def contents(path: Path, jobs: int | None = None) -> bytes:
-    """What `full` is made of: a record per entry, in the order of `listing`, for `compare`."""
+    """What moves whenever the tree's content does: equal for equal trees wherever they are.
+
+    A record per entry, in the order of `listing`: type, mode, owner, size, bytes, link text, device number, extended
+    attributes, mtime, and which names are one inode. jobs: processes that read, None: as many as are worth their start.
+    Raises OSError, and TreeError for nesting too deep or a reader that died.
+    """
     from stages.trees import hashing
 
-    return _FULL + b"".join(hashing.records(path, jobs))
+    return _CONTENTS + b"".join(hashing.records(path, jobs))
 
 
 def compare(old: bytes, new: bytes) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 DIRECTORY, INDEX = "directory", "index"
+_LARGEST = 1 << 32  # bytes of a listing
 
 
 class Lower(NamedTuple):
@@ -95,16 +96,16 @@ def quick(record: Record, paths: TreePaths) -> Verdict:
     if record["form"] == INDEX:
         found = _stamps(paths, measured="verity" in (record["index"] or ()))
         return FRESH if found == {"index": record["index"], "side": record["side"]} else _INDEX_MOVED
-    if fingerprint.quick(paths.rootfs) == record["quick"]:
-        return FRESH
-    moved = fingerprint.compare(files.read_or_none(paths.listing) or b"", fingerprint.listing(paths.rootfs))
-    return Verdict(tuple(Reason(one) for one in moved)) if moved else Verdict.stale("it is not as it was rendered")
+    return _compared(paths.listing, record["quick"], fingerprint.listing(paths.rootfs), "it is not as it was rendered")
 
 
 def full(record: Record, paths: TreePaths, jobs: int) -> Verdict:
     """The full check: every byte and attribute of a directory; of an index its own bytes, not those of the archives."""
+    if not paths.rootfs.is_dir():
+        return _ROOT_GONE
     if record["form"] == DIRECTORY:
-        return _contents(record, paths, jobs) if paths.rootfs.is_dir() else _ROOT_GONE
+        contents = fingerprint.contents(paths.rootfs, jobs)
+        return _compared(paths.contents, record["full"], contents, "its content is not what was rendered")
     found = quick(record, paths)
     if not found.fresh:
         return found
@@ -114,13 +115,14 @@ def full(record: Record, paths: TreePaths, jobs: int) -> Verdict:
     return Verdict(tuple(Reason(f"the bytes of its {name} are others") for name in damaged))
 
 
-def _contents(record: Record, paths: TreePaths, jobs: int) -> Verdict:
-    found, known = fingerprint.contents(paths.rootfs, jobs), files.read_or_none(paths.contents) or b""
-    if hashlib.sha256(found).hexdigest() == record["full"]:
+def _compared(kept: Path, digest: str, found: bytes, otherwise: str) -> Verdict:
+    """Fresh when what was found has the digest; else what differs from what was kept, if that has it."""
+    if hashlib.sha256(found).hexdigest() == digest:
         return FRESH
-    known_well = hashlib.sha256(known).hexdigest() == record["full"]  # else an older version's, or damaged too
-    damaged = fingerprint.compare(known, found) if known_well else ()
-    return Verdict(tuple(map(Reason, damaged))) if damaged else Verdict.stale("its content is not what was rendered")
+    known = files.read_small(kept, _LARGEST) or b""
+    whole = hashlib.sha256(known).hexdigest() == digest  # else an older version's, or damaged too
+    differences = fingerprint.compare(known, found) if whole else ()
+    return Verdict(tuple(map(Reason, differences))) if differences else Verdict.stale(otherwise)
 
 
 def lower(record: Record, paths: TreePaths, blob: Callable[[str], Path], way: erofs.Way | None) -> Lower:

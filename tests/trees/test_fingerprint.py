@@ -76,12 +76,9 @@ def _poke(path: Path, offset: int) -> None:
 def test_a_change_moves_both_fingerprints_and_its_path_is_told(tree: Path, change: str) -> None:
     os.chmod(tree / "a", 0o644)
     make, path, what = CHANGES[change]
-    quick, listing = fingerprint.quick(tree), fingerprint.listing(tree)
-    full, contents = fingerprint.full(tree), fingerprint.contents(tree)
+    listing, contents = fingerprint.listing(tree), fingerprint.contents(tree)
     tick()
     make(tree)
-    assert fingerprint.quick(tree) != quick
-    assert fingerprint.full(tree) != full
     assert any(one.startswith(f"{path}: ") for one in fingerprint.compare(listing, fingerprint.listing(tree)))
     told = fingerprint.compare(contents, fingerprint.contents(tree))
     assert any(one.startswith(f"{path}: ") and what in one for one in told), told
@@ -89,7 +86,7 @@ def test_a_change_moves_both_fingerprints_and_its_path_is_told(tree: Path, chang
 
 def test_another_link_text_of_the_same_length_moves_both(tree: Path) -> None:
     before = tree.stat()
-    quick, full = fingerprint.quick(tree), fingerprint.full(tree)
+    quick, full = fingerprint.listing(tree), fingerprint.contents(tree)
     link = tree / "link"
     tick()
 
@@ -99,15 +96,15 @@ def test_another_link_text_of_the_same_length_moves_both(tree: Path) -> None:
 
     keeping_times(link, replace)
     os.utime(tree, ns=(0, before.st_mtime_ns))
-    assert fingerprint.quick(tree) != quick
-    assert fingerprint.full(tree) != full
+    assert fingerprint.listing(tree) != quick
+    assert fingerprint.contents(tree) != full
 
 
 def test_nothing_moves_by_itself_or_by_reading(tree: Path) -> None:
-    quick, full = fingerprint.quick(tree), fingerprint.full(tree)
+    quick, full = fingerprint.listing(tree), fingerprint.contents(tree)
     (tree / "a").read_bytes()
     os.listdir(tree / "d")
-    assert (fingerprint.quick(tree), fingerprint.full(tree)) == (quick, full)
+    assert (fingerprint.listing(tree), fingerprint.contents(tree)) == (quick, full)
     assert fingerprint.compare(fingerprint.listing(tree), fingerprint.listing(tree)) == ()
 
 
@@ -118,7 +115,7 @@ def test_holes_are_not_read_and_are_the_zeros_that_they_stand_for(tmp_path: Path
         file.truncate(1 << 43)
         for position in (1 << 30, 1 << 42):
             os.pwrite(file.fileno(), b"x", position)
-    assert fingerprint.full(tmp_path / "vast", 1) != ""
+    assert fingerprint.contents(tmp_path / "vast", 1).endswith(b"\tf\0")
     piece, gap = b"x" * (1 << 20), bytes(1 << 20)
     seen = set()
     for number, parts in enumerate(itertools.product((piece, gap), repeat=5)):
@@ -133,7 +130,7 @@ def test_holes_are_not_read_and_are_the_zeros_that_they_stand_for(tmp_path: Path
                         os.pwrite(file.fileno(), part, at * len(piece))
             os.utime(folder / "f", ns=(0, 0))
             os.utime(folder, ns=(0, 0))
-            told.append(fingerprint.full(folder, 1))
+            told.append(fingerprint.contents(folder, 1))
         assert told[0] == told[1]
         seen.add(told[0])
     assert len(seen) == 2**5
@@ -142,40 +139,40 @@ def test_holes_are_not_read_and_are_the_zeros_that_they_stand_for(tmp_path: Path
 def test_a_copy_has_the_same_full_fingerprint_and_another_quick_one(tree: Path, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere"
     assert os.spawnlp(os.P_WAIT, "cp", "cp", "-a", str(tree), str(copy)) == 0
-    assert fingerprint.full(copy) == fingerprint.full(tree)
-    assert fingerprint.quick(copy) != fingerprint.quick(tree)
+    assert fingerprint.contents(copy) == fingerprint.contents(tree)
+    assert fingerprint.listing(copy) != fingerprint.listing(tree)
 
 
 def test_a_touch_that_is_undone_moves_the_quick_one_only(tree: Path) -> None:
-    quick, full = fingerprint.quick(tree), fingerprint.full(tree)
+    quick, full = fingerprint.listing(tree), fingerprint.contents(tree)
     mode = (tree / "a").stat().st_mode
     tick()
     (tree / "a").chmod(0o777)
     (tree / "a").chmod(mode)
-    assert fingerprint.quick(tree) != quick
-    assert fingerprint.full(tree) == full
+    assert fingerprint.listing(tree) != quick
+    assert fingerprint.contents(tree) == full
 
 
 def test_any_number_of_jobs_gives_the_same(tree: Path) -> None:
-    assert {fingerprint.full(tree, jobs) for jobs in (1, 2, 3, 50)} == {fingerprint.full(tree)}
+    assert {fingerprint.contents(tree, jobs) for jobs in (1, 2, 3, 50)} == {fingerprint.contents(tree)}
 
 
 def test_renaming_a_directory_above_moves_nothing(tree: Path, tmp_path: Path) -> None:
     outer = tmp_path / "outer"
     outer.mkdir()
     shutil.move(tree, outer / "tree")
-    quick = fingerprint.quick(outer / "tree")
+    quick = fingerprint.listing(outer / "tree")
     outer.rename(tmp_path / "renamed")
-    assert fingerprint.quick(tmp_path / "renamed/tree") == quick
+    assert fingerprint.listing(tmp_path / "renamed/tree") == quick
 
 
 def test_links_are_not_followed(tree: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (tree / "out").symlink_to(outside)
-    quick, full = fingerprint.quick(tree), fingerprint.full(tree)
+    quick, full = fingerprint.listing(tree), fingerprint.contents(tree)
     (outside / "f").touch()
-    assert (fingerprint.quick(tree), fingerprint.full(tree)) == (quick, full)
+    assert (fingerprint.listing(tree), fingerprint.contents(tree)) == (quick, full)
 
 
 def test_neither_devices_nor_sockets_nor_fifos_are_opened(tree: Path) -> None:
@@ -213,7 +210,7 @@ def test_a_tree_that_is_too_deep_is_an_error_of_ours(tmp_path: Path) -> None:
         os.close(here)
         here = below
     os.close(here)
-    for take in (fingerprint.quick, fingerprint.full):
+    for take in (fingerprint.listing, fingerprint.contents):
         with pytest.raises(TreeError) as caught:
             take(tmp_path)
         assert caught.value.reason == "tree-depth"

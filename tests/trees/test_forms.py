@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,13 +49,24 @@ def test_what_is_other_is_named(written: tuple[Record, TreePaths]) -> None:
     assert told(written) == ["d/f: content differs", "d/l: is gone"]
 
 
-@pytest.mark.parametrize("record", [b"", b"nonsense\0", None])
-def test_without_the_record_of_it_only_that_is_said(written: tuple[Record, TreePaths], record: bytes | None) -> None:
-    (written[1].rootfs / "d/f").write_bytes(b"c0ntent")
-    written[1].contents.unlink()
-    if record is not None:
-        written[1].contents.write_bytes(record)
+DAMAGE: dict[str, Callable[[Path, bytes], object]] = {
+    "lost": lambda path, data: path.unlink(),
+    "empty": lambda path, data: path.write_bytes(b""),
+    "nonsense": lambda path, data: path.write_bytes(b"nonsense\0"),
+    "no text": lambda path, data: path.write_bytes(b"\xff" + data),
+    "fewer fields": lambda path, data: path.write_bytes(data[:-1].replace(b"\t", b" ").join((data, b"\0"))),
+    "a directory": lambda path, data: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_without_the_record_of_it_only_that_is_said(written: tuple[Record, TreePaths], how: str) -> None:
+    _, paths = written
+    (paths.rootfs / "d/f").write_bytes(b"c0ntent")
+    for record in (paths.contents, paths.listing):
+        DAMAGE[how](record, record.read_bytes())
     assert told(written) == ["its content is not what was rendered"]
+    assert [reason.text() for reason in forms.quick(*written).reasons] == ["it is not as it was rendered"]
 
 
 def test_a_tree_whose_root_is_gone_is_told_by_either_check(written: tuple[Record, TreePaths]) -> None:
