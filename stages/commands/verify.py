@@ -33,7 +33,7 @@ class Verify(common.PodCommand):
             found = verifying.verify(images, known, progress)
             troubles = {}
             for tree_id in made:
-                verdict = trees.full(tree_id, os.cpu_count() or 1, lambda one: found.get(one) == "")
+                verdict = trees.full(tree_id, len(os.sched_getaffinity(0)), lambda one: found.get(one) == "")
                 troubles[tree_id] = "; ".join(reason.text() for reason in verdict.reasons)
                 progress.advance(sizes[tree_id])
         finally:

@@ -65,7 +65,7 @@ def _damaged(blobs: Blobs, blob_ids: Sequence[str], progress: Progress) -> set[s
     def is_whole(blob_id: str) -> bool:
         return stop.is_set() or blobs.rehash(blob_id, told)
 
-    readers = ThreadPoolExecutor(os.cpu_count() or 1)
+    readers = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
     try:
         found = dict(zip(blob_ids, readers.map(is_whole, blob_ids), strict=True))
     finally:
