@@ -106,7 +106,7 @@ class Blobs(NamedTuple):
         self.data.images.seal(blob_id).unlink(missing_ok=True)
 
     def drop(self, blob_id: str) -> int:
-        """Take the blob out; returns the bytes given back. The caller holds the lock."""
+        """Take the blob out; returns the bytes given back. The caller holds the lock of all layers, exclusively."""
         size = self.gives_back(blob_id)
         self.data.images.inventory(blob_id).unlink(missing_ok=True)
         self.data.images.seal(blob_id).unlink(missing_ok=True)

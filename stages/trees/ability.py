@@ -64,12 +64,12 @@ def _recall(data: DataDir) -> dict[str, Any]:
 
 
 def _circumstances(data: DataDir) -> list[str]:
-    host = os.uname()
+    uname = os.uname()
     try:
         device = os.stat(data.root).st_dev
     except OSError:
         device = 0
-    return [host.release, host.version, str(data.root), str(device)]
+    return [uname.release, uname.version, str(data.root), str(device)]
 
 
 def _causes() -> list[str]:
