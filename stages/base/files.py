@@ -164,6 +164,16 @@ def value(data: bytes | None) -> Any:
         return None
 
 
+def next_data(descriptor: int, position: int) -> int | None:
+    """Where a file has its next data from `position` on; None where all that follows is a hole. Raises OSError."""
+    try:
+        return os.lseek(descriptor, position, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None
+
+
 def discard(path: Path, garbage: Path) -> None:
     """Take `path` (file or directory, may be missing) out of use at once, and delete it.
 

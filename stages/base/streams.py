@@ -21,10 +21,7 @@ def ensure() -> None:
 
 
 def written(code: int) -> int:
-    """The exit code, once all that was printed is written; 1 and a sentence where it cannot be, if nothing was told.
-
-    Python would try it once more at its end, complain, and end with a code of its own.
-    """
+    """The exit code, once all that was printed is written; 1 and a sentence where it cannot be, if nothing was told."""
     try:
         sys.stdout.flush()
         return code
@@ -34,5 +31,10 @@ def written(code: int) -> int:
         if not code:
             print(f"ERROR: {worded(error).text()}", file=sys.stderr)
         told = code or 1
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    drop_output()
     return told
+
+
+def drop_output() -> None:
+    """Have nobody told any more: what is left is lost, and Python does not complain of it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

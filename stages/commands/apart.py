@@ -96,9 +96,9 @@ def _here(word: str, locked: bool) -> int | None:
 
 
 def _hold(locked: bool) -> Hold:
-    from stages.images.lockfile import Hold
+    from stages.commands.locked import hold
 
-    return Hold.ALL if locked else Hold.AUTO
+    return hold({"locked": locked or None})
 
 
 def _prepare(word: str, locked: bool, channel: Any) -> int:

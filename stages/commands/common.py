@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stages.base import data as data_dirs
+from stages.base import streams
 from stages.base.errors import PodError, PodwrightError, SpecError, worded
 from stages.base.paths import DataDir
 from stages.commands import options, spare_loaded
@@ -116,8 +116,7 @@ def guarded(work: Callable[[], int]) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Whoever read us has enough; python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        streams.drop_output()  # whoever read us has enough
         return 0
     except (PodwrightError, OSError) as error:
         return _told(error)

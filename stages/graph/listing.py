@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from doit.exceptions import TaskFailed
 
 from stages.base import data as data_dirs
+from stages.base import streams
 from stages.base.errors import PodwrightError, shown, worded
 from stages.base.paths import PodPaths
 from stages.graph.project import EMPTY
@@ -44,8 +44,7 @@ def show(project: Path) -> None:
     try:
         print("\n".join(lines), file=sys.__stdout__, flush=True)
     except BrokenPipeError:
-        # Whoever read us has enough; python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        streams.drop_output()  # whoever read us has enough
 
 
 def _state(pod: PodPaths) -> str:

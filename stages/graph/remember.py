@@ -98,10 +98,10 @@ def start(context: Context, plan: dict[str, Any]) -> dict[str, Any] | None:
 
     Raises PodwrightError, OSError.
     """
-    return _start(context, plan) if _is_simple(context, plan) else None
+    return _start(context, plan, stage1.interface(context.pod)) if _is_simple(context, plan) else None
 
 
-def _start(context: Context, plan: dict[str, Any]) -> dict[str, Any]:
+def _start(context: Context, plan: dict[str, Any], found: stage1.Interface) -> dict[str, Any]:
     pod, ids = context.pod, tuple(plan["shift"]) if plan["shift"] else None
     options = stage1.Options.of(plan["options"])
     added = stage1.environment({}, 0, plan["labels"])
@@ -111,7 +111,7 @@ def _start(context: Context, plan: dict[str, Any]) -> dict[str, Any]:
         "published": [[str(pod.local_config), options.local_config]] if options.local_config else [],
         "mounts": mounts.mounting(plan["mounts"], ids is not None),
         "ids": ids,
-        "python": stage1.interface(pod).python,
+        "python": found.python,
         "lines": [] if _flavor(context) else [stage1.NO_FLAVOR],
         "program": _program(context, plan["program"]),
         "argv": stage1.arguments(plan["program"], options, plan["version"]),
@@ -122,7 +122,8 @@ def _start(context: Context, plan: dict[str, Any]) -> dict[str, Any]:
 
 def _deeds(context: Context, plan: dict[str, Any]) -> dict[str, Any]:
     """What the run does, as again.py does it."""
-    made, pod = _start(context, plan), context.pod
+    pod, found = context.pod, stage1.interface(context.pod)
+    made = _start(context, plan, found)
     layers = mount_overlay.layers(context)
     planned = [str(pod.mount_plan), mounts.planned(pod, layers, "").decode("utf-8", "surrogateescape")]
     gc, gc_argv = lifecycle.gc_command(context.data, pod, stage1.Options.of(plan["options"]).local_config)
@@ -137,7 +138,7 @@ def _deeds(context: Context, plan: dict[str, Any]) -> dict[str, Any]:
         "gc argv": gc_argv,
         # Of the run that is over: it was this one, or nothing would be as it was.
         "gc mounts": mounts.mounting(plan["mounts"][:1], made["ids"] is not None),
-        "mark": stage1.interface(pod).mark,
+        "mark": found.mark,
         "furniture": mounts.furnishing(pod, layers, made["ids"]),
     }
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from stages.base import files
 from stages.base.errors import ImageError
 from stages.images import acl
 from stages.images.build import Member
@@ -195,14 +196,7 @@ def _extents(place: str, status: os.stat_result) -> tuple[Extent, ...]:
     found: list[Extent] = []
     with open(place, "rb") as file:
         end = 0
-        while end < size and (start := _next_data(file.fileno(), end)) is not None:
+        while end < size and (start := files.next_data(file.fileno(), end)) is not None:
             end = min(-(-os.lseek(file.fileno(), start, os.SEEK_HOLE) // BLOCK) * BLOCK, size)
             found.append(Extent(start, start, end - start))
     return tuple(found)
-
-
-def _next_data(descriptor: int, position: int) -> int | None:
-    try:
-        return os.lseek(descriptor, position, os.SEEK_DATA)
-    except OSError:  # ENXIO: a hole up to the end
-        return None

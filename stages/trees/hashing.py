@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import stat
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+from stages.base import files
 from stages.base.records import NamedTuple
 from stages.linux import workers, xattrs
 from stages.trees import descent
@@ -154,7 +154,7 @@ def _large(file: int) -> bytes:
     whole, gaps = hashlib.sha256(), hashlib.sha256()
     piece = bytearray(_WHOLE)
     position, told, has_gaps = 0, 0, False
-    while (start := _next_data(file, position)) is not None:
+    while (start := files.next_data(file, position)) is not None:
         position = start - start % _WHOLE
         count = os.preadv(file, [piece], position)
         data = piece if count == _WHOLE else piece[:count]
@@ -170,15 +170,6 @@ def _large(file: int) -> bytes:
     return (
         b"%b-%b" % (whole.hexdigest().encode(), gaps.hexdigest().encode()) if has_gaps else whole.hexdigest().encode()
     )
-
-
-def _next_data(file: int, position: int) -> int | None:
-    try:
-        return os.lseek(file, position, os.SEEK_DATA)
-    except OSError as error:
-        if error.errno != errno.ENXIO:
-            raise
-        return None  # a hole up to the end
 
 
 def _attributes(inode: int | str) -> bytes:

@@ -777,19 +777,9 @@ def test_the_terminal_of_an_interactive_app_has_the_size_of_the_caller_s(
     resize(master, 24, 80)
     process = pod.start("--interactive", *flags, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
-    heard = b""
-    try:
-        while b"\n" not in heard:
-            heard += os.read(master, 4096)
-        resize(master, 31, 101)
-        process.send_signal(signal.SIGWINCH)  # the kernel's, to those whose terminal it is
-        while True:
-            heard += os.read(master, 4096)
-    except OSError:
-        pass
-    os.close(master)
+    heard = heard_of(process, master)
     assert process.wait() == 0
-    assert heard.decode().split("\r\n") == ["24 80", "31 101", ""]
+    assert heard.split("\r\n") == ["24 80", "31 101", ""]
 
 
 def test_the_terminal_of_an_entered_command_follows_the_caller_s(pod: HandMadePod) -> None:
@@ -804,20 +794,26 @@ def test_the_terminal_of_an_entered_command_follows_the_caller_s(pod: HandMadePo
     command = [pod.entrypoint("enter"), f"--pid={running.pid}", "--appname=web", "--", "/bin/sh", "-c", waiting]
     entered = subprocess.Popen(command, cwd=pod.path, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
+    heard = heard_of(entered, master)
+    assert (entered.wait(), heard.split("\r\n")) == (5, ["24 80", "31 101", ""])
+    running.terminate()
+    running.communicate()
+
+
+def heard_of(process: subprocess.Popen[Any], master: int) -> str:
+    """What is written to the terminal until nobody has it any more; behind its first line it is resized."""
     heard = b""
     try:
         while b"\n" not in heard:
             heard += os.read(master, 4096)
         resize(master, 31, 101)
-        entered.send_signal(signal.SIGWINCH)
+        process.send_signal(signal.SIGWINCH)  # the kernel's, to those whose terminal it is
         while True:
             heard += os.read(master, 4096)
     except OSError:
         pass
     os.close(master)
-    assert (entered.wait(), heard.decode().split("\r\n")) == (5, ["24 80", "31 101", ""])
-    running.terminate()
-    running.communicate()
+    return heard.decode()
 
 
 def resize(terminal: int, lines: int, columns: int) -> None:

@@ -23,7 +23,7 @@ INTO = 'echo $$ > "$0/cgroup.procs"; exec "$@"'
 @pytest.fixture
 def unit() -> Iterator[Path]:
     """A control group, as systemd makes one for a unit, in the hierarchy where it keeps them."""
-    top, group = cgroups.tracked(cgroups.look("crun"))
+    top, group = cgroups.look("crun").tracked
     if not top:
         pytest.skip("no hierarchy of control groups as systemd has one")
     path = Path(f"{top}{group}/shop.service")

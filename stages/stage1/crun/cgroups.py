@@ -18,11 +18,12 @@ CONTROLLERS = frozenset(("cpu", "memory", "pids", "devices", "freezer"))
 class Layout:
     """The decision: `controllers` that can limit apps, mounts to `hide` from the runtime, the `roots` of hierarchies.
 
-    `usable` is False where the runtime must do without control groups. `parent` is the group that the pod's lies in,
-    "" for the top.
+    `usable` is False where the runtime must do without control groups. `tracked` is the hierarchy in which systemd
+    keeps its units' processes, its directory, and this process's group there: "" at the top, and where there is none.
+    `parent` is the group that the pod's lies in, "" for the top.
     """
 
-    __slots__ = ("controllers", "hide", "parent", "roots", "usable", "version")
+    __slots__ = ("controllers", "hide", "parent", "roots", "tracked", "usable", "version")
 
     def __init__(
         self, version: int, controllers: frozenset[str], hide: tuple[str, ...], roots: tuple[str, ...]
@@ -33,6 +34,7 @@ class Layout:
         self.roots = roots
         self.usable = bool(roots)
         self.parent = ""
+        self.tracked = ("", "")
 
 
 def decide(mountinfo: str, v2_controllers: str, runtime: str) -> Layout:
@@ -81,7 +83,10 @@ def look(runtime: str) -> Layout:
             break
         except OSError:
             continue
-    return decide(_own_file("mountinfo"), held, runtime)
+    mountinfo = _own_file("mountinfo")
+    layout = decide(mountinfo, held, runtime)
+    layout.tracked = _tracked(layout, mountinfo, _own_file("cgroup"))
+    return layout
 
 
 def _own_file(name: str) -> str:
@@ -115,13 +120,9 @@ def _move_nowhere() -> None:
             continue
 
 
-def tracked(layout: Layout) -> tuple[str, str]:
-    """The hierarchy in which systemd keeps its units' processes, its directory, and this process's group there.
-
-    The group is "" at the top, and where there is no such hierarchy.
-    """
+def _tracked(layout: Layout, mountinfo: str, groups: str) -> tuple[str, str]:
     name = "" if layout.version == 2 else "name=systemd"
-    for point, names, group in _own(_own_file("mountinfo"), _own_file("cgroup")):
+    for point, names, group in _own(mountinfo, groups):
         if names == {name} and point in layout.roots:
             return point, group
     return "", ""

@@ -26,7 +26,7 @@ def settle(layout: cgroups.Layout) -> str:
 
     With version 2 the processes of the unit move into a group of their own, so that the apps' can have controllers.
     """
-    top, own = cgroups.tracked(layout)
+    top, own = layout.tracked
     # The unit's group, or one in it that `DelegateSubgroup=` names.
     for group in (own, own.rpartition("/")[0]) if own else ():
         if _is_delegated(top + group):
